@@ -1,0 +1,250 @@
+"""What entries of a lab file must agree on. Each check gives (path in the document, one line of text)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qnode.labfile._model import Element, Lab, Link, Wire
+from qnode.labfile._world import World
+
+__all__ = ["cross_faults", "world_faults"]
+
+Fault = tuple[tuple[str | int, ...], str]
+
+FIXED_CONNECTORS = {
+    "pulse_sequencer": {"trigger", "ref"},
+    "awg": {"trigger", "event", "ref"},
+    "time_tagger": {"ref"},
+    "time_controller": {"ref"},
+}
+"""Inputs that every instrument of a role has beside the channels of its rack entry."""
+
+ELEMENT_CONNECTORS: dict[str, tuple[set[str], set[str]]] = {
+    "emitter": (
+        {
+            "microwave_i",
+            "microwave_q",
+            "microwave_switch",
+            "optical_pulse",
+            "excitation_gate",
+            "spin_pump",
+            "readout_light",
+            "charge_light",
+            "repump_light",
+        },
+        {"zero_phonon_line", "sideband"},
+    ),
+    "beam_splitter": ({"in1", "in2"}, {"out1", "out2"}),
+    "detector": ({"in"}, {"out"}),
+    "gated_or": ({"in1", "in2", "gate"}, {"out"}),
+    "fan_out": ({"in"}, {"out1", "out2", "out3", "out4"}),
+}
+"""Inputs and outputs of the elements."""
+
+CLOCK_OUTPUTS = {"pps", "ref_10mhz"}
+INPUT_CHANNELS = {"time_tagger", "time_controller"}
+
+
+def cross_faults(lab: Lab) -> list[Fault]:
+    """All that does not fit together in a lab, in no particular order."""
+    return [
+        *_racks(lab),
+        *_addresses(lab),
+        *_elements(lab),
+        *_wires(lab),
+        *_links(lab),
+        *_clocks(lab),
+        *_calibration(lab),
+    ]
+
+
+def world_faults(lab: Lab, world: World) -> list[Fault]:
+    """All that does not fit between a world and its lab."""
+    faults: list[Fault] = []
+    for kind, here, there in (
+        ("nodes", world.nodes, lab.nodes),
+        ("midpoints", world.midpoints, lab.midpoints),
+    ):
+        for name in here.keys() - there.keys():
+            faults.append((("world", kind, name), f"`world.{kind}.{name}`: no {kind[:-1]} of that name in the lab"))
+        for name in there.keys() - here.keys():
+            faults.append((("world", kind), f"`world.{kind}` says nothing of {name}"))
+    for name in world.clocks.keys() - lab.sites.keys():
+        faults.append((("world", "clocks", name), f"`world.clocks.{name}`: no site of that name"))
+    ends = {end for wire in lab.wires_only() for end in wire.ends}
+    for end in world.wire_delays_ns.keys() - ends:
+        faults.append((("world", "wire_delays_ns", end), f"`world.wire_delays_ns.{end}`: no wire reaches that input"))
+    return faults
+
+
+def _parts(lab: Lab) -> Iterator[tuple[str, str]]:
+    for name in lab.nodes:
+        yield "nodes", name
+    for name in lab.midpoints:
+        yield "midpoints", name
+
+
+def _racks(lab: Lab) -> Iterator[Fault]:
+    for part, name in _parts(lab):
+        site = lab.sites[name]
+        for instrument in site.instruments.keys() - site.rack.keys():
+            yield (
+                (part, name, "instruments", instrument),
+                f"instrument {name}.{instrument} has no entry under `{part}.{name}.rack`",
+            )
+        for instrument in site.rack.keys() - site.instruments.keys():
+            yield (
+                (part, name, "rack", instrument),
+                f"rack entry {name}.{instrument}: no instrument of that name under `{part}.{name}.instruments`",
+            )
+        needed = (
+            ("pulse_sequencer", "awg", "time_tagger") if part == "nodes" else ("pulse_sequencer", "time_controller")
+        )
+        roles = [entry.role for entry in site.rack.values()]
+        for role in needed:
+            if role not in roles:
+                yield ((part, name, "rack"), f"{name} has no instrument with the role {role}")
+
+
+def _addresses(lab: Lab) -> Iterator[Fault]:
+    seen: dict[str, str] = {}
+    for part, name in _parts(lab):
+        for instrument, block in lab.sites[name].instruments.items():
+            if block.address is None:
+                continue
+            owner = seen.setdefault(block.address, f"{name}.{instrument}")
+            if owner != f"{name}.{instrument}":
+                yield (
+                    (part, name, "instruments", instrument, "address"),
+                    f"{name}.{instrument} and {owner} have the same address {block.address}",
+                )
+    daemons: dict[tuple[str, int], str] = {}
+    for part, name in _parts(lab):
+        bus = lab.sites[name].bus
+        for port in (bus.command_port, bus.stream_port, bus.tap_port):
+            owner = daemons.setdefault((bus.address, port), name)
+            if owner != name:
+                yield ((part, name, "bus"), f"{name} and {owner} both listen on {bus.address}:{port}")
+
+
+def _elements(lab: Lab) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, entry in enumerate(lab.wires):
+        if not isinstance(entry, Element):
+            continue
+        site, thing = entry.element.split(".")
+        if site not in lab.sites:
+            yield (("wires", index), f"element {entry.element}: no site {site}")
+        elif thing in lab.sites[site].instruments or thing == "clock":
+            yield (
+                ("wires", index),
+                f"element {entry.element} has the name of an instrument or of the site's clock",
+            )
+        if entry.element in seen:
+            yield (("wires", index), f"element {entry.element} stands twice")
+        seen.add(entry.element)
+
+
+def _connectors(lab: Lab, thing: str) -> tuple[set[str], set[str]] | None:
+    """(inputs, outputs) of ``site.thing``, or None where there is no such thing."""
+    elements = lab.elements()
+    if thing in elements:
+        return ELEMENT_CONNECTORS[elements[thing].kind]
+    site, _, name = thing.partition(".")
+    if site not in lab.sites:
+        return None
+    if name == "clock":
+        return set(), CLOCK_OUTPUTS if site in lab.clocks else set()
+    entry = lab.sites[site].rack.get(name)
+    if entry is None:
+        return None
+    channels = set(entry.channels)
+    fixed = FIXED_CONNECTORS[entry.role]
+    return (channels | fixed, set()) if entry.role in INPUT_CHANNELS else (fixed, channels)
+
+
+def _wires(lab: Lab) -> Iterator[Fault]:
+    reached: dict[str, int] = {}
+    for index, entry in enumerate(lab.wires):
+        if not isinstance(entry, Wire):
+            continue
+        yield from _wire_end(lab, index, entry.from_, "output", "from")
+        for end in entry.ends:
+            yield from _wire_end(lab, index, end, "input", "to")
+            if end in reached:
+                yield (("wires", index, "to"), f"input {end} is reached by two wires; take one of them out")
+            reached[end] = index
+
+
+def _wire_end(lab: Lab, index: int, end: str, what: str, key: str) -> Iterator[Fault]:
+    thing, _, connector = end.rpartition(".")
+    known = _connectors(lab, thing) if thing.count(".") == 1 else None
+    if known is None:
+        yield (("wires", index, key), f"wire {key} {end}: there is no {thing or end} in this lab")
+        return
+    names = known[0] if what == "input" else known[1]
+    if connector not in names:
+        listed = ", ".join(sorted(names)) or "none"
+        yield (("wires", index, key), f"wire {key} {end}: {thing} has no {what} {connector}; it has {listed}")
+
+
+def _links(lab: Lab) -> Iterator[Fault]:
+    names: set[str] = set()
+    for index, link in enumerate(lab.links):
+        where = ("links", index)
+        if link.name in names:
+            yield ((*where, "name"), f"link {link.name} stands twice")
+        names.add(link.name)
+        for node in link.between:
+            if node not in lab.nodes:
+                yield ((*where, "between"), f"link {link.name}: there is no node {node}")
+        if link.between[0] == link.between[1]:
+            yield ((*where, "between"), f"link {link.name} joins {link.between[0]} with itself")
+        if link.via not in lab.midpoints:
+            yield ((*where, "via"), f"link {link.name}: there is no midpoint {link.via}")
+        if set(link.bright_state) != set(link.between):
+            yield (
+                (*where, "bright_state"),
+                f"link {link.name}: bright_state must name {' and '.join(link.between)}",
+            )
+        yield from _window(link, where)
+
+
+def _window(link: Link, where: tuple[str | int, ...]) -> Iterator[Fault]:
+    if link.detection_window_ps >= link.attempt_period_ps:
+        yield (
+            (*where, "detection_window_ns"),
+            f"link {link.name}: detection window {link.detection_window_ns:g} ns is longer than the attempt "
+            f"of {link.attempt_period_us:g} us",
+        )
+    for name, value_ps in (
+        ("attempt_period_us", link.attempt_period_us * 1e6),
+        ("detection_window_ns", link.detection_window_ns * 1e3),
+    ):
+        if abs(value_ps - round(value_ps / 1000) * 1000) > 1e-3:
+            yield ((*where, name), f"link {link.name}: {name} must be a whole number of nanoseconds")
+
+
+def _clocks(lab: Lab) -> Iterator[Fault]:
+    for name in lab.clocks.keys() - lab.sites.keys():
+        yield (("clocks", name), f"clock of {name}: there is no site of that name")
+    for part, name in _parts(lab):
+        if name not in lab.clocks:
+            yield ((part, name), f"{name} has no entry under `clocks:`")
+
+
+def _calibration(lab: Lab) -> Iterator[Fault]:
+    for name in lab.calibration.nodes.keys() - lab.nodes.keys():
+        yield (("calibration", "nodes", name), f"calibration of {name}: there is no node of that name")
+    links = {link.name for link in lab.links}
+    for name in lab.calibration.links.keys() - links:
+        yield (("calibration", "links", name), f"calibration of {name}: there is no link of that name")
+    for index, link in enumerate(lab.links):
+        for node in link.between:
+            if node in lab.nodes and node not in lab.calibration.nodes:
+                yield (
+                    ("links", index, "between"),
+                    f"link {link.name}: {node} has no entry under `calibration.nodes`",
+                )
+        if link.name not in lab.calibration.links:
+            yield (("links", index, "name"), f"link {link.name} has no entry under `calibration.links`")

@@ -1,0 +1,138 @@
+"""What an instrument's outputs will do: the seam between simulated instruments and the world.
+
+An instrument replaces its playback whenever something that was sent to it changes it; the world, in its own thread,
+reads the attribute (one reference, so no lock) and follows edges from there. `revision` grows with each change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "AwgElementPlayback",
+    "AwgPlayback",
+    "AwgSim",
+    "PulserPlayback",
+    "PulserSim",
+    "TaggerPlayback",
+    "TaggerSim",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class PulserPlayback:
+    """A pulse sequencer: run-length steps, and what starts them."""
+
+    revision: int
+    state: Literal["off", "idle", "armed", "software_start", "streaming"]
+    """off: no mains. armed: the next rising edge at the trigger input starts it. software_start: it was started by a
+    command and plays from now on, as soon as the world sees it. streaming: the world has started it."""
+    duration_ps: NDArray[np.int64]
+    """Shape (n,), of one run."""
+    digital: NDArray[np.uint8]
+    """Shape (n,), bit n = output dn."""
+    analog_v: NDArray[np.float64]
+    """Shape (n, 2)."""
+    n_runs: int
+    """-1 is for ever."""
+    idle_digital: int
+    """Outputs while nothing streams."""
+    output_high_v: float = 3.3
+    trigger_threshold_v: float = 1.0
+    external_reference: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class AwgElementPlayback:
+    """One line of the sequence table; lines count from 1."""
+
+    waveforms: Mapping[int, NDArray[np.uint16]]
+    """Channel (from 1) to words: DAC in bits 0..13, marker 1 in bit 14, marker 2 in bit 15. Empty: nothing plays."""
+    loop_count: int
+    """-1 is for ever."""
+    wait_for_trigger: bool
+    go_to: int
+    """Next line when done."""
+    jump_to: int | None
+    """Line after an event; None: events are ignored."""
+
+
+@dataclass(frozen=True, eq=False)
+class AwgPlayback:
+    """An AWG: the table, the outputs and the inputs."""
+
+    revision: int
+    running: bool
+    """False: stopped or without mains; nothing plays."""
+    sequence_mode: bool
+    sample_rate_hz: float
+    elements: tuple[AwgElementPlayback, ...]
+    output_on: Mapping[int, bool]
+    """Channel (from 1), analog and markers together, as on this model."""
+    amplitude_vpp: Mapping[int, float]
+    offset_v: Mapping[int, float]
+    marker_high_v: Mapping[tuple[int, int], float]
+    """(channel, marker)."""
+    trigger_level_v: float
+    trigger_rising: bool
+    event_level_v: float
+    event_rising: bool
+    event_timing: Literal["synchronous", "asynchronous"]
+    """synchronous: jump at the end of the waveform that is playing; asynchronous: at once."""
+    hardware_sequencer: bool
+    """False: a waveform below the minimum length made the model fall back; its gaps are milliseconds."""
+    external_reference: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class TaggerPlayback:
+    """A tagger: which inputs look for edges, and from which level on."""
+
+    revision: int
+    powered: bool
+    enabled: Mapping[int, bool]
+    """Input (from 1; 0 is START where there is one)."""
+    threshold_v: Mapping[int, float]
+    external_reference: bool = False
+
+
+class PulserSim(Protocol):
+    """A pulse sequencer as the world sees it. Methods are called from the world's thread and return at once."""
+
+    name: str
+    playback: PulserPlayback
+
+    def world_started(self, revision: int, at_ps: int) -> None:
+        """The edge came and it streams; ignored when the instrument has changed since ``revision``."""
+
+    def world_finished(self, revision: int, at_ps: int) -> None:
+        """The last run is over."""
+
+
+class AwgSim(Protocol):
+    """An AWG as the world sees it."""
+
+    name: str
+    playback: AwgPlayback
+
+    def world_playing(self, playing: bool) -> None:
+        """Whether triggers keep it playing just now (else it waits for one)."""
+
+
+class TaggerSim(Protocol):
+    """A tagger as the world sees it."""
+
+    name: str
+    playback: TaggerPlayback
+
+    def deliver(self, origin_ps: int, t_ps: NDArray[np.int64], channel: NDArray[np.uint8], until_ps: int) -> None:
+        """Edges at its inputs, sorted in time, all that came up to lab time ``until_ps``; may be empty.
+
+        Lab time of edge i is ``origin_ps + t_ps[i]``; ``channel`` is the input (from 1; 0 is START). Called from the
+        world's thread in order of time; edges below the threshold or at a disabled input are left out already.
+        """
