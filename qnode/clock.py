@@ -25,11 +25,12 @@ client                                                  server
 ..                                                      ``{"op": "error", "text": "..."}`` when lab time failed
 ======================================================  =====================================================
 
-Rules of the server. Each party has a bound, the lab time up to which it has released. Lab time never passes the
-smallest bound (of parties that are not idle), at any speed. ``wait`` releases up to its ``until_ps``. Lab time runs at
-the wall's pace; at ``speed: max`` it runs as fast as it can while a party waits or has released a bound ahead.
-Nothing is ever late because a computer is slow: a party that does not release stops lab time, and after 30 s of wall
-time the run fails and the error names it.
+Rules of the server. Each party has a bound, the lab time up to which it has released; a party that has said only
+hello is idle. Lab time never passes the smallest bound of the parties that are not idle, at any speed. ``wait``
+releases up to its ``until_ps``. Lab time runs at the wall's pace; at ``speed: max`` it runs as fast as it can up to
+the smallest bound (with idle parties alone: at the wall's pace). Nothing is ever late because a computer is slow: a
+party whose bound stops lab time, while another waits beyond it, fails the run after 30 s of wall time, and the error
+names it.
 """
 
 from __future__ import annotations

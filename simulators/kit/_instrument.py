@@ -24,8 +24,8 @@ class SimTime(Protocol):
 class SimInstrument(abc.ABC):
     """One simulated instrument.
 
-    A subclass lives in ``simulators.instruments.<maker>.<model>`` beside the driver ``drivers.<maker>.<model>`` of the
-    same name, takes the constructor below, binds its sockets in `power_up`, and keeps ``self.playback`` (see
+    A subclass lives in ``simulators.instruments.<maker>.<model>``, has the class name of the driver in
+    ``drivers.<maker>.<model>``, takes the constructor below, binds its sockets in `power_up`, and keeps ``self.playback`` (see
     `simulators.kit`) true. Its protocol is written from the maker's documents, never from our driver.
 
     Args:
