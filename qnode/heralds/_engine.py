@@ -76,7 +76,7 @@ class Engine:
         for part in raw:
             block = self._decoders[part.channel].feed(part.data, part.channel)
             if len(block.t_ps):
-                self._pending[part.channel].append((block.ref, block.t_ps))  # type: ignore[union-attr]
+                self._pending[part.channel].append((block.ref, block.t_ps))
                 self._received[part.channel] += len(block.t_ps)
 
     def complete(self, status: RecordingStatus) -> int:

@@ -10,6 +10,7 @@ from qnode.tags._backend import Backend
 from qnode.tags._block import RefBlock, TagBlock
 from qnode.tags._decode import FORMATS, Decoder, decoder
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
+from qnode.tags._tdc1 import Tdc1Decoder
 
 __all__ = [
     "FORMATS",
@@ -19,6 +20,7 @@ __all__ = [
     "Patterns",
     "RefBlock",
     "TagBlock",
+    "Tdc1Decoder",
     "WindowTrain",
     "click_patterns",
     "decoder",

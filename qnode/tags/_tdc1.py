@@ -42,9 +42,15 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Tdc1Decoder:
-    """Decoder of ``sfifteen_tdc1``, see the module; numpy only, so that node daemons can use it."""
+    """Decoder of ``sfifteen_tdc1``, see the module; numpy only, so that node daemons can use it.
 
-    def __init__(self) -> None:
+    Args:
+        prompt: hand every possible word on at once, for whoever must act on a slow stream (a pulse per second). After
+            a lost byte a few wrong tags may then have gone out before the gap is found, which reaches back over them.
+    """
+
+    def __init__(self, *, prompt: bool = False) -> None:
+        self._prompt = prompt
         self.horizon_ps = 0
         """No tag before this time will come any more: dummy words advance it too."""
         self.dropped_bytes = 0
@@ -91,7 +97,7 @@ class Tdc1Decoder:
         time, pattern, step, impossible, doubtful = _judge(words, self._last, self._last_dummy)
         ok = int(np.argmax(impossible)) if impossible.any() else words.size
         lost = ok < words.size
-        trusted = ok if final and not lost else _trusted(doubtful[:ok])
+        trusted = ok if self._prompt or (final and not lost) else _trusted(doubtful[:ok])
         if trusted:
             first = int(time[0]) if self._last is None else self._last
             unwrapped = first + np.cumsum(step[:trusted])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnode.errors import InstrumentError, MisuseError
-from qnode.tags import TagBlock, decoder
+from qnode.tags import TagBlock, Tdc1Decoder, decoder
 
 WRAP_UNITS = 2**27
 WRAP_PS = 2**27 * 2000
@@ -201,3 +201,12 @@ def test_idq_errors_say_where() -> None:
 def test_unknown_format_names_the_known_ones() -> None:
     with pytest.raises(MisuseError, match="sfifteen_tdc1, idq_u64"):
         decoder("ttbin")
+
+
+def test_a_prompt_decoder_hands_a_lone_pulse_per_second_on_at_once():
+    units = np.array([5, 5 + 50_000_000], np.uint64)  # two edges 0.1 s apart on input 4, nothing else
+    words = ((units << np.uint64(5)) | np.uint64(0b1000)).astype("<u4").tobytes()
+    assert len(Tdc1Decoder().feed(words)) == 1
+    block = Tdc1Decoder(prompt=True).feed(words)
+    assert block.t_ps.tolist() == [10_000, 100_000_010_000]
+    assert block.channel.tolist() == [4, 4]
