@@ -18,7 +18,7 @@ STEP_PS = 1_000
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """The voltage of one analog output: ``volts[i]`` holds from ``start_ps[i]`` to the next start or the line's end."""
+    """The voltage of one analog output: ``volts[i]`` holds from ``start_ps[i]`` to the next start or the end."""
 
     start_ps: NDArray[np.int64]
     volts: NDArray[np.float64]
@@ -26,7 +26,7 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class DecodedLine:
-    """One line of a sequence table, or one run of a pulse sequencer, at the connectors. Times count from its start."""
+    """One line of a sequence table, or one run of a pulse sequencer, at the connectors; times from its start."""
 
     number: int
     """From 1, as on the instrument."""
@@ -103,12 +103,11 @@ def _decode_channel(
 ) -> tuple[dict[str, NDArray[np.int64]], Trace]:
     words = waveform.words
     starts_ps = np.arange(words.size, dtype=np.int64) * step_ps
+    length_ps = words.size * step_ps
     dac = (words & 0x3FFF).astype(np.int64)
     trace = Trace(starts_ps, (dac - 8191) / 8191 * amplitude_vpp / 2)
     edges = {
-        f"ch{channel}m{marker}": _stretches(
-            (words >> (13 + marker) & 1).astype(np.bool_), starts_ps, len(words) * step_ps
-        )
+        f"ch{channel}m{marker}": _stretches((words >> (13 + marker) & 1).astype(np.bool_), starts_ps, length_ps)
         for marker in (1, 2)
     }
     return edges, trace

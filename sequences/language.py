@@ -1,8 +1,8 @@
 """The pulse language: pulses on named signals in sections, sections in rounds.
 
 Times are integer picoseconds and say when a pulse acts at the qubit, counted from the start of its section; wire
-delays are taken out by the compiler. What can be wrong by itself (a negative time, a pulse that leaves its section) is
-refused in the line that writes it; what needs the rack (signals, grids, ranges) by `sequences.check`.
+delays are taken out by the compiler. What can be wrong by itself (a negative time, a pulse that leaves its section)
+is refused in the line that writes it; what needs the rack (signals, grids, ranges) by `sequences.check`.
 
 Example:
     >>> from sequences import Gaussian, Section, Square, ns
@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
+
+import numpy as np
 
 from qnode.errors import MisuseError
 from sequences.shapes import Shape
@@ -224,8 +225,8 @@ class Round:
         return self.timeline.length_ps
 
 
-def _whole(value: int, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
+def _whole(value: float, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         near = f"{math.floor(value)} or {math.ceil(value)}" if math.isfinite(value) else "0, 1, 2, ..."
         raise MisuseError(f"{what} is {value!r} ps", hint=f"times are whole picoseconds: {near}")
     return int(value)

@@ -4,8 +4,8 @@ Conventions (they bind everything that interprets outcomes):
 
 - 1 = bright, 0 = dark, Z = |0><0| - |1><1|. A node's raw outcome is +1 for bright and -1 for dark: it is -Z.
 - A microwave pulse of phase phi and angle theta is R = exp(-i theta/2 (cos(phi) X + sin(phi) Y)), in the frame that
-  rotates with the microwave; the alpha rotation has phase 0. Both nodes play it with the same phase, so that the state
-  after a herald is psi+- = (|01> +- |10>)/sqrt2 whatever that phase is.
+  rotates with the microwave; the alpha rotation has phase 0. Both nodes play it with the same phase, so that the
+  state after a herald is psi+- = (|01> +- |10>)/sqrt2 whatever that phase is.
 - X is read by R(pi/2, 90 deg) and Y by R(pi/2, 180 deg) before the readout: R^+ Z R is -X and -Y there, so the raw
   outcome is +X and +Y of the state in front of the rotation. Z is read without rotation: the raw outcome is -Z.
 - The echo R(pi, 0) = -i X turns (X, Y, Z) into (X, -Y, -Z). Seen from the state before the echo the raw outcomes are
@@ -65,7 +65,7 @@ _SIGNS_WITHOUT_ECHO = MappingProxyType({"X": 1, "Y": 1, "Z": -1})
 
 @dataclass(frozen=True, slots=True)
 class RoundTiming:
-    """The slots of a round, in order: lead, charge, phase, attempts, branch, and a dark tail that fills the period."""
+    """The slots of a round, in order: lead, charge, phase, attempts, branch, and a dark tail up to the period."""
 
     lead_ps: int
     """Dark time at the start; the daemon shifts a node's photons in time with it."""
@@ -126,8 +126,9 @@ class NodeRoundParameters:
 class NodeRound:
     """A node's round, and what its daemon must know of time.
 
-    Times are picoseconds after the rising edge of the round trigger at the pulser's output, unless they say otherwise,
-    and hold for where things act: the wires to the qubit are in them, the wires from the qubit to a tagger are not.
+    Times are picoseconds after the rising edge of the round trigger at the pulser's output, unless they say
+    otherwise, and hold for where things act: the wires to the qubit are in them, the wires from the
+    qubit to a tagger are not.
     """
 
     round: Round
@@ -188,9 +189,9 @@ class MidpointRound:
 def heralding_node(parameters: NodeRoundParameters) -> NodeRound:
     """Single-click heralding at a node.
 
-    Attempt: spin pump, alpha rotation, excitation gate, optical pulse, then the wait for the herald line. Branch, from
-    the end of the attempt in which the herald came: echo, basis rotation, readout light. The echo lies in the middle
-    between the centre of the alpha rotation and the centre of the basis rotation.
+    Attempt: spin pump, alpha rotation, excitation gate, optical pulse, then the wait for the herald line. Branch,
+    from the end of the attempt in which the herald came: echo, basis rotation, readout light. The echo lies in the
+    middle between the centre of the alpha rotation and the centre of the basis rotation.
 
     Raises:
         MisuseError: alpha outside (0, 1], an unknown basis, an attempt or branch that is too short (with the smallest

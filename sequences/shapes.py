@@ -65,4 +65,5 @@ class Hermite:
 
 
 def _from_the_middle_ps(length_ps: int, sample_ps: int) -> NDArray[np.float64]:
-    return (np.arange(length_ps // sample_ps) + 0.5) * sample_ps - length_ps / 2
+    middle = np.arange(length_ps // sample_ps, dtype=np.float64) + 0.5
+    return np.asarray(middle * sample_ps - length_ps / 2, np.float64)
