@@ -26,7 +26,8 @@ class SimInstrument(abc.ABC):
 
     A subclass lives in ``simulators.instruments.<maker>.<model>``, has the class name of the driver in
     ``drivers.<maker>.<model>``, takes the constructor below, binds its sockets in `power_up`, and keeps
-    ``self.playback`` (see `simulators.kit`) true. Its protocol is written from the maker's documents, never from our driver.
+    ``self.playback`` (see `simulators.kit`) true. Its protocol is written from the maker's documents, never from our
+    driver.
 
     Args:
         name: ``site.instrument`` as in the lab file.

@@ -1,0 +1,277 @@
+"""S-Fifteen Instruments TDC1: four inputs, 2 ns steps, words without end over a serial line (USB-CDC).
+
+Commands are text, ended by CR LF; in timestamp mode the box sends 32-bit words with nothing between them, so one
+reader takes them all and in order. Written from the maker's command list and its Python package.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import serial
+from qcodes.instrument import Instrument
+
+from drivers._cores import fault
+from drivers.roles import Identity, RawTags
+from qnode.errors import InstrumentError, MisuseError
+
+__all__ = ["TDC1"]
+
+_MODEL = "S-Fifteen TDC1"
+_WORD_BYTES = 4
+_MAX_READ_BYTES = 1 << 20
+"""Of one `TDC1.read`, so that a stream faster than its reader can't hold it for ever."""
+_QUIET_S = 0.05
+"""Silence after `abort` that counts as the end of the stream; a USB frame is 1 ms."""
+_REFCLK_EXTERNAL = "1"
+"""0 chooses by itself, 1 is external, 2 internal: maker's Python package."""
+_MODE_TIMESTAMP = "3"
+
+
+class TDC1(Instrument):
+    """S-Fifteen TDC1 time tagger; role `drivers.roles.TimeTagger`, format ``sfifteen_tdc1``.
+
+    While it streams it can't be asked anything: a reply would stand between the words. `identify` and
+    `reference_locked` then give what was last read. Not thread-safe: one thread owns it.
+
+    Args:
+        name: name in the lab file.
+        address: path of its terminal, as ``/dev/ttyACM0`` or a link to it.
+        level: input logic, ``TTL`` or ``NIM``.
+        timeout_s: time-out of one question.
+        **kwargs: passed on to `qcodes.instrument.Instrument`.
+
+    Raises:
+        InstrumentError: no such terminal, no answer, or another device.
+
+    Example:
+        ``tagger = TDC1("tagger", "/dev/ttyACM0"); tagger.start(); tagger.read(timeout_s=1.0).data``
+    """
+
+    def __init__(
+        self, name: str, address: str, *, level: Literal["TTL", "NIM"] = "TTL", timeout_s: float = 2.0, **kwargs: Any
+    ) -> None:
+        if level not in ("TTL", "NIM"):
+            raise MisuseError(f"{name}: level {level!r}", hint="level is TTL or NIM")
+        super().__init__(name, **kwargs)
+        self._address = address
+        self._level = level
+        self._timeout_s = timeout_s
+        self._port: serial.Serial | None = None
+        self._streaming = False
+        self._remainder = b""
+        self._identity: Identity | None = None
+        self._reference_locked = False
+        self.level = self.add_parameter(
+            "level", label="Input threshold", get_cmd="level?", docstring="Threshold as it tells it, like ``1.6 V``."
+        )
+        self.integration_time = self.add_parameter(
+            "integration_time",
+            label="Integration time",
+            unit="ms",
+            get_cmd="time?",
+            get_parser=int,
+            docstring="Length of one recording in ms; 0 is without end.",
+        )
+        try:
+            self._open()
+            # A box left streaming by a killed process answers nothing before it is stopped.
+            self._abort_stream()
+            self._identity = self.identify()
+            self._select_external_reference()
+        except Exception:
+            self.close()
+            raise
+
+    # --- role ------------------------------------------------------------------------------------------------------
+
+    def identify(self) -> Identity:
+        """Ask ``*IDN?``; the answer must name a TDC1. While it streams: what it said before."""
+        if self._streaming and self._identity is not None:
+            return self._identity
+        text = self.ask_raw("*IDN?")
+        if "TDC1" not in text.upper():
+            raise self._fault(f"another device answers *IDN?: {text!r}", hint="give the terminal of the TDC1")
+        fields = [field.strip() for field in text.split(",")]
+        if len(fields) >= 4:
+            return Identity(*fields[:4])
+        number = re.search(r"\bTDC1[\w-]*-\w+", text, re.IGNORECASE)
+        return Identity("S-Fifteen", "TDC1", serial=number.group() if number else "", firmware=text.strip())
+
+    def get_idn(self) -> dict[str, str | None]:
+        """`identify` in the words of QCoDeS."""
+        identity = self.identify()
+        return {
+            "vendor": identity.maker,
+            "model": identity.model,
+            "serial": identity.serial,
+            "firmware": identity.firmware,
+        }
+
+    def reference_locked(self) -> bool:
+        """Whether it is made to use the external 10 MHz (``REFCLK?`` is 1); while it streams: as last read."""
+        if not self._streaming:
+            self._reference_locked = self.ask_raw("REFCLK?").split()[:1] == [_REFCLK_EXTERNAL]
+        return self._reference_locked
+
+    def start(self) -> None:
+        """Stream from now on, without end: ``time 0;timestamp;counts?`` with level and reference set before.
+
+        Raises:
+            InstrumentError: it does not take a setting, or does not answer.
+        """
+        self._abort_stream()
+        self.write_raw(self._level)
+        self._select_external_reference()
+        self._set_and_verify("time 0", "time?", "0")
+        self._set_and_verify("INPKT;timestamp", "mode?", _MODE_TIMESTAMP)
+        self._remainder = b""
+        self.write_raw("counts?")
+        self._streaming = True
+
+    def read(self, timeout_s: float) -> RawTags:
+        """What has come since the last call; see `drivers.roles.TimeTagger`.
+
+        Whole words of 4 bytes only: bytes of an unfinished one are kept for the next call.
+
+        Args:
+            timeout_s: how long to wait for the first word.
+
+        Raises:
+            InstrumentError: the terminal is gone.
+            MisuseError: it was not started.
+        """
+        if not self._streaming:
+            raise MisuseError(f"{self.name}: read() before start()", hint="call start() first")
+        deadline = time.monotonic() + timeout_s
+        chunks = [self._remainder]
+        size = len(self._remainder)
+        while size < _MAX_READ_BYTES:
+            waiting_s = 0.0 if size >= _WORD_BYTES else max(0.0, deadline - time.monotonic())
+            chunk = self._receive(waiting_s, _MAX_READ_BYTES - size)
+            if not chunk and (size >= _WORD_BYTES or time.monotonic() >= deadline):
+                break
+            chunks.append(chunk)
+            size += len(chunk)
+        data = b"".join(chunks)
+        whole = size - size % _WORD_BYTES
+        self._remainder = data[whole:]
+        return RawTags("sfifteen_tdc1", data[:whole])
+
+    def stop(self) -> None:
+        """End the stream; words still under way are dropped."""
+        self._abort_stream()
+
+    def enter_safe_state(self) -> None:
+        """It has no outputs: still means that the stream is ended."""
+        self._abort_stream()
+
+    def close(self) -> None:
+        """Give the terminal back; a stream goes on until the next owner stops it."""
+        port, self._port = self._port, None
+        if port is not None:
+            port.close()
+        super().close()
+
+    # --- line ------------------------------------------------------------------------------------------------------
+
+    def write_raw(self, cmd: str) -> None:
+        """Send one line.
+
+        Raises:
+            InstrumentError: the terminal is gone, or does not take it in time.
+        """
+        self._guarded(cmd, lambda port: port.write(cmd.encode("ascii") + b"\r\n"))
+
+    def ask_raw(self, cmd: str) -> str:
+        """Send one line and read one, stripped.
+
+        Raises:
+            InstrumentError: no whole line within the time-out; what came is dropped with the input.
+            MisuseError: it streams.
+        """
+        if self._streaming:
+            raise MisuseError(f"{self.name}: {cmd!r} while it streams", hint="call stop() first")
+        self.write_raw(cmd)
+        line: bytes = self._guarded(cmd, lambda port: port.read_until(b"\n"))
+        if not line.endswith(b"\n"):
+            self._guarded(cmd, lambda port: port.reset_input_buffer())
+            raise self._fault(
+                f"no answer to {cmd!r} within {self._timeout_s:g} s, only {line!r}",
+                hint="check that the terminal is the TDC1's and that no other program reads it",
+                asked=cmd,
+                waited_s=self._timeout_s,
+            )
+        return line.decode("ascii", errors="replace").strip()
+
+    def _open(self) -> None:
+        try:
+            # A pseudo-terminal has no baud rate and USB-CDC ignores it.
+            self._port = serial.Serial(self._address, 115200, timeout=self._timeout_s, write_timeout=self._timeout_s)
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise self._fault(
+                f"can't open the terminal: {error}", hint="check the USB cable, the path and the rights on it"
+            ) from error
+
+    def _guarded(self, asked: str, call: Callable[[serial.Serial], Any]) -> Any:
+        if self._port is None:
+            self._open()
+        try:
+            return call(self._port)
+        except (serial.SerialException, OSError) as error:
+            port, self._port = self._port, None
+            self._streaming = False
+            if port is not None:
+                port.close()
+            raise self._fault(
+                f"{asked!r} failed: {error}",
+                hint="check the USB cable; the next call opens the terminal again",
+                asked=asked,
+            ) from error
+
+    def _receive(self, waiting_s: float, limit: int) -> bytes:
+        def take(port: serial.Serial) -> bytes:
+            # Not pyserial's read(): it sets the terminal up anew at each change of its time-out.
+            if not select.select([port.fileno()], [], [], waiting_s)[0]:
+                return b""
+            if not (data := os.read(port.fileno(), limit)):
+                raise OSError("the device hung up")
+            return data
+
+        received: bytes = self._guarded("reading words", take)
+        return received
+
+    def _abort_stream(self) -> None:
+        self.write_raw("abort")
+        self._streaming = False
+        self._remainder = b""
+        deadline = time.monotonic() + self._timeout_s
+        while self._receive(_QUIET_S, _MAX_READ_BYTES):
+            if time.monotonic() >= deadline:
+                raise self._fault(
+                    f"still streaming {self._timeout_s:g} s after abort",
+                    hint="unplug and plug its USB cable",
+                    asked="abort",
+                    waited_s=self._timeout_s,
+                )
+
+    def _select_external_reference(self) -> None:
+        self._set_and_verify(f"REFCLK {_REFCLK_EXTERNAL}", "REFCLK?", _REFCLK_EXTERNAL)
+        self._reference_locked = True
+
+    def _set_and_verify(self, command: str, question: str, expected: str) -> None:
+        self.write_raw(command)
+        if (answer := self.ask_raw(question)).split()[:1] != [expected]:
+            raise self._fault(
+                f"{question!r} is {answer!r} after {command!r}, expected {expected!r}",
+                hint="check its firmware and, for REFCLK, the 10 MHz cable",
+                asked=command,
+            )
+
+    def _fault(self, what: str, *, hint: str, **context: object) -> InstrumentError:
+        return fault(self.name, _MODEL, self._address, what, hint=hint, **context)

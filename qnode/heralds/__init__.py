@@ -1,0 +1,73 @@
+"""Plans, heralds and their account: what is pure of them. Daemons bring sockets, disks and instruments."""
+
+from qnode.heralds._book import (
+    Expiry,
+    NodeRow,
+    PlanBook,
+    RecordKind,
+    column_record,
+    decode_rows,
+    encode_rows,
+    message_record,
+)
+from qnode.heralds._engine import Decision, Engine
+from qnode.heralds._ledger import (
+    CLASSES,
+    ColumnArrays,
+    Ledger,
+    LedgerError,
+    Reason,
+    RoundClasses,
+    classify,
+    masked_column,
+)
+from qnode.heralds._messages import (
+    HERALD_WIRE_VERSION,
+    Armed,
+    Column,
+    Herald,
+    Message,
+    Plan,
+    PlanEnd,
+    Settlement,
+    Summary,
+    decode_message,
+    encode_message,
+)
+from qnode.heralds._timing import LinkTiming, NodeOffsets, TimingError, link_timing
+
+__all__ = [
+    "CLASSES",
+    "HERALD_WIRE_VERSION",
+    "Armed",
+    "Column",
+    "ColumnArrays",
+    "Decision",
+    "Engine",
+    "Expiry",
+    "Herald",
+    "Ledger",
+    "LedgerError",
+    "LinkTiming",
+    "Message",
+    "NodeOffsets",
+    "NodeRow",
+    "Plan",
+    "PlanBook",
+    "PlanEnd",
+    "Reason",
+    "RecordKind",
+    "RoundClasses",
+    "Settlement",
+    "Summary",
+    "TimingError",
+    "classify",
+    "column_record",
+    "decode_message",
+    "decode_rows",
+    "encode_message",
+    "encode_rows",
+    "link_timing",
+    "masked_column",
+    "message_record",
+]

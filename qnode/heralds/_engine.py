@@ -1,0 +1,176 @@
+"""The herald engine: tags of the midpoint's inputs in, decided rounds out.
+
+It folds clicks into (round, attempt), takes the first pattern of each round, compares it with the tag of the herald
+line itself, and says how far all inputs are complete. It knows nothing of sockets or disks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.roles import RawTags, RecordingStatus
+from qnode.heralds._ledger import ColumnArrays, Reason
+from qnode.heralds._messages import Herald, Plan
+from qnode.heralds._timing import LinkTiming
+from qnode.tags import WindowTrain, click_patterns, decoder, fold_relative
+
+__all__ = ["DETECTORS", "LINE", "SYNC", "Decision", "Engine"]
+
+DETECTORS = (1, 2)
+"""Inputs of the time controller that the detectors are on."""
+SYNC = 3
+LINE = 4
+
+LINE_TOLERANCE_PS = 5_000
+"""How far the line's tag may lie outside its window: tag jitter of both inputs."""
+HERALD_LIFETIME_PS = 10_000_000_000_000
+"""A herald is late 10 s of lab time after its click."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """A range of decided rounds: the midpoint's column and its heralds."""
+
+    column: ColumnArrays
+    heralds: list[Herald]
+
+
+class Engine:
+    """Decides the rounds of one plan.
+
+    Args:
+        plan: what is played.
+        timing: where windows open.
+        window_ps: width of the detection window.
+        psi_plus_on: ``det1`` or ``det2``.
+    """
+
+    def __init__(self, plan: Plan, timing: LinkTiming, window_ps: int, psi_plus_on: str) -> None:
+        self.plan = plan
+        self.decided = 0
+        self._bells = {1: "psi+", 2: "psi-"} if psi_plus_on == "det1" else {1: "psi-", 2: "psi+"}
+        self._clicks = WindowTrain(timing.click_open_ps, plan.attempt_period_ps, plan.attempts, window_ps)
+        self._lines = WindowTrain(
+            timing.line_open_ps - LINE_TOLERANCE_PS,
+            plan.attempt_period_ps,
+            plan.attempts,
+            window_ps + 2 * LINE_TOLERANCE_PS,
+        )
+        self._origin_ps = timing.click_from_t0_ps
+        inputs = (*DETECTORS, SYNC, LINE)
+        self._decoders = {channel: decoder("idq_u64_ref") for channel in inputs}
+        self._pending: dict[int, list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = {ch: [] for ch in inputs}
+        self._received = dict.fromkeys(inputs, 0)
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Inputs that must be recorded."""
+        return tuple(self._pending)
+
+    def feed(self, raw: Sequence[RawTags]) -> None:
+        """Take what the instrument sent, in any chunks."""
+        for part in raw:
+            block = self._decoders[part.channel].feed(part.data, part.channel)
+            if len(block.t_ps):
+                self._pending[part.channel].append((block.ref, block.t_ps))
+                self._received[part.channel] += len(block.t_ps)
+
+    def complete(self, status: RecordingStatus) -> int:
+        """Rounds below this number have all their tags here."""
+        arrived = all(self._received[ch] >= status.timestamps.get(ch, 0) for ch in self.inputs)
+        if not arrived:
+            return self.decided
+        return min(self.plan.rounds, *(status.acquisitions.get(ch, 0) for ch in self.inputs))
+
+    def decide(self, stop_round: int) -> Decision:
+        """Decide all rounds from the last decided one up to ``stop_round``, which must be complete."""
+        first, rounds = self.decided, stop_round - self.decided
+        sync_ps, has_sync = self._syncs(first, stop_round)
+        click_round, click_rel, click_channel = self._relative(DETECTORS, first, stop_round, sync_ps, has_sync)
+        clicks = fold_relative(click_round, click_rel, click_channel, self._clicks)
+        patterns = click_patterns(clicks, DETECTORS)
+        rows, first_row = np.unique(patterns.round, return_index=True)
+
+        attempt = np.full(rounds, -1, np.int16)
+        pattern = np.zeros(rounds, np.uint8)
+        attempt[rows - first] = patterns.attempt[first_row]
+        pattern[rows - first] = patterns.pattern[first_row]
+
+        line_round, line_rel, line_channel = self._relative((LINE,), first, stop_round, sync_ps, has_sync)
+        lines = fold_relative(line_round, line_rel, line_channel, self._lines)
+        line_rows, line_first = np.unique(lines.round, return_index=True)
+        line = np.full(rounds, -1, np.int16)
+        line[line_rows - first] = lines.attempt[line_first]
+
+        mask = np.zeros(rounds, np.uint8)
+        mask[line != attempt] = Reason.LINE_DIFFERS
+        mask[~has_sync] = Reason.TAG_GAP
+        heralds = [
+            self._herald(int(patterns.round[i]), int(patterns.attempt[i]), int(patterns.pattern[i]), int(offset))
+            for i, offset in zip(first_row, patterns.first_offset_ps[first_row], strict=True)
+            if patterns.pattern[i] in self._bells and mask[patterns.round[i] - first] == 0
+        ]
+        pattern[mask > 0] = 0
+        attempt[mask > 0] = -1
+        self.decided = stop_round
+        return Decision(ColumnArrays(first, attempt, pattern, mask), heralds)
+
+    def _herald(self, round_: int, attempt: int, pattern: int, offset_ps: int) -> Herald:
+        plan = self.plan
+        click = self._origin_ps + round_ * plan.round_period_ps + attempt * plan.attempt_period_ps + offset_ps
+        return Herald(
+            plan_id=plan.plan_id,
+            round=round_,
+            attempt=attempt,
+            pattern=pattern,
+            bell=self._bells[pattern],
+            click_ps=click,
+            valid_until_ps=click + HERALD_LIFETIME_PS,
+        )
+
+    def _syncs(self, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Stamp of each round's sync, and whether there is exactly one."""
+        ref, t_ps = self._take(SYNC, first, stop)
+        at = np.zeros(stop - first, np.int64)
+        at[ref - first] = t_ps
+        return at, np.bincount(ref - first, minlength=stop - first) == 1
+
+    def _relative(
+        self,
+        channels: Sequence[int],
+        first: int,
+        stop: int,
+        sync_ps: NDArray[np.int64],
+        has_sync: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+        """Tags of some inputs as (round, picoseconds since the round's sync, channel), sorted in time.
+
+        Stamps may count from the start of the recording or of each sub-acquisition: the sync is in the same count.
+        """
+        refs, rels, names = [], [], []
+        for channel in channels:
+            ref, t_ps = self._take(channel, first, stop)
+            good = has_sync[ref - first]
+            ref, t_ps = ref[good], t_ps[good]
+            refs.append(ref)
+            rels.append(t_ps - sync_ps[ref - first])
+            names.append(np.full(len(ref), channel, np.uint8))
+        ref, rel, name = np.concatenate(refs), np.concatenate(rels), np.concatenate(names)
+        order = np.lexsort((rel, ref))
+        return ref[order], rel[order], name[order]
+
+    def _take(self, channel: int, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Tags of one input in [first, stop); later ones stay pending."""
+        parts = self._pending[channel]
+        if not parts:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        ref = np.concatenate([part[0] for part in parts])
+        t_ps = np.concatenate([part[1] for part in parts])
+        later = ref >= stop
+        self._pending[channel] = [(ref[later], t_ps[later])] if later.any() else []
+        now = ~later & (ref >= first)
+        return ref[now], t_ps[now]

@@ -1,0 +1,96 @@
+"""Checks at the door: integer picoseconds, one channel number a tag, sorted times; errors name the index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qnode.errors import MisuseError
+
+__all__ = ["Int32", "Int64", "UInt8", "as_channel", "as_int64", "as_times", "same_length", "unsorted_at"]
+
+Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]
+UInt8 = npt.NDArray[np.uint8]
+
+
+def as_int64(name: str, values: npt.ArrayLike) -> Int64:
+    """A one-dimensional, contiguous int64 array; no copy when it is one already.
+
+    Raises:
+        MisuseError: other shape, a float or text array, or an unsigned value of 2**63 and more.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise MisuseError(f"{name} has shape {array.shape}", hint="give a one-dimensional array")
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    if array.dtype.kind not in "iu":
+        raise MisuseError(
+            f"{name} is {array.dtype}, not an integer array",
+            hint="times are integer picoseconds; float seconds lose 1 ps after 2.5 hours",
+        )
+    if array.dtype == np.uint64 and bool((array > np.uint64(2**63 - 1)).any()):
+        index = int(np.argmax(array > np.uint64(2**63 - 1)))
+        raise MisuseError(f"{name}[{index}] = {array[index]} does not fit in int64", index=index)
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def as_channel(values: npt.ArrayLike) -> UInt8:
+    """A one-dimensional, contiguous uint8 array of channels 1..255 (as printed on the instrument).
+
+    Raises:
+        MisuseError: other shape or kind, or a channel outside 1..255.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise MisuseError(f"channel has shape {array.shape}", hint="give a one-dimensional array")
+    if array.size == 0:
+        return np.empty(0, np.uint8)
+    if array.dtype.kind not in "iu":
+        raise MisuseError(f"channel is {array.dtype}, not an integer array")
+    low, high = int(array.min()), int(array.max())
+    if low < 1 or high > 255:
+        index = int(np.argmax((array < 1) | (array > 255)))
+        raise MisuseError(
+            f"channel[{index}] = {array[index]} is out of range",
+            hint="channels are 1..255, as printed on the instrument",
+            index=index,
+        )
+    return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+def same_length(**arrays: npt.NDArray[Any]) -> None:
+    """Refuse arrays that don't belong together.
+
+    Raises:
+        MisuseError: the lengths differ.
+    """
+    lengths = {name: array.size for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise MisuseError("lengths differ: " + ", ".join(f"{name} {size}" for name, size in lengths.items()))
+
+
+def unsorted_at(name: str, array: Int64, index: int, *, strict: bool = False) -> MisuseError:
+    """The error for times that go back at ``index`` (to be raised by the caller)."""
+    order = "strictly increasing" if strict else "sorted"
+    return MisuseError(
+        f"{name} is not {order}: {name}[{index}] = {array[index]} after {array[index - 1]}",
+        hint="sort or merge the streams first (qnode.tags.merge)",
+        index=index,
+    )
+
+
+def as_times(name: str, values: npt.ArrayLike, *, strict: bool = False) -> Int64:
+    """`as_int64`, and sorted: equal neighbours are allowed unless ``strict``.
+
+    Raises:
+        MisuseError: as `as_int64`, or the times go back; the text names the index.
+    """
+    array = as_int64(name, values)
+    back = array[1:] <= array[:-1] if strict else array[1:] < array[:-1]
+    if bool(back.any()):
+        raise unsorted_at(name, array, int(np.argmax(back)) + 1, strict=strict)
+    return array
