@@ -5,16 +5,14 @@ Inputs of the tagger: 1 readout photons, 2 round sync, 3 herald line, 4 pulse pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from qnode.errors import QnodeError
-from qnode.heralds import ColumnArrays, NodeRow, Plan, Reason
+from qnode.heralds import ColumnArrays, NodeRow, NodeWindows, Plan, Reason
 from qnode.tags import TagBlock, WindowTrain, fold_relative
 
-__all__ = ["PHOTONS", "PPS", "SYNC", "NodeRecorder", "NodeWindows", "PpsError", "PpsLabels", "ShotCounter"]
+__all__ = ["PHOTONS", "PPS", "SYNC", "NodeRecorder", "PpsError", "PpsLabels", "ShotCounter"]
 
 PHOTONS, SYNC, LINE, PPS = 1, 2, 3, 4
 PS_PER_S = 1_000_000_000_000
@@ -113,21 +111,6 @@ class PpsLabels:
             before = np.searchsorted(stray, moments_ps, side="right") - 1
             doubtful |= (before >= 0) & (moments_ps - stray[np.maximum(before, 0)] < PS_PER_S)
         return doubtful
-
-
-@dataclass(frozen=True)
-class NodeWindows:
-    """Where a node looks for what, in picoseconds on its tagger's scale from a round sync's tag."""
-
-    charge_open_ps: int
-    """Charge slot; negative, it lies before the sync."""
-    charge_close_ps: int
-    line_open_ps: int
-    """Earliest herald line of attempt 0."""
-    line_width_ps: int
-    readout_open_ps: int
-    """Readout light, from the end of the attempt after which the branch was played (sync + (a + 1) attempts)."""
-    readout_close_ps: int
 
 
 class NodeRecorder:

@@ -34,6 +34,7 @@ from qnode.heralds._messages import (
     decode_message,
     encode_message,
 )
+from qnode.heralds._programs import LinkPrograms, NodeWindows, Program, driver_limits, programs_sha256, site_wiring
 from qnode.heralds._timing import LinkTiming, NodeOffsets, TimingError, link_timing
 
 __all__ = [
@@ -48,13 +49,16 @@ __all__ = [
     "Herald",
     "Ledger",
     "LedgerError",
+    "LinkPrograms",
     "LinkTiming",
     "Message",
     "NodeOffsets",
     "NodeRow",
+    "NodeWindows",
     "Plan",
     "PlanBook",
     "PlanEnd",
+    "Program",
     "Reason",
     "RecordKind",
     "RoundClasses",
@@ -65,9 +69,12 @@ __all__ = [
     "column_record",
     "decode_message",
     "decode_rows",
+    "driver_limits",
     "encode_message",
     "encode_rows",
     "link_timing",
     "masked_column",
     "message_record",
+    "programs_sha256",
+    "site_wiring",
 ]

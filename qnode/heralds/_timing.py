@@ -30,8 +30,10 @@ class TimingError(MisuseError):
 
 @dataclass(frozen=True)
 class NodeOffsets:
-    """What a node's sequence says of time, from the round trigger's edge at the pulser's output."""
+    """What a node's sequence says of time, with no lead; from the round trigger's edge at the pulser's output."""
 
+    trigger_edge_ps: int
+    """The edge itself, from the start of the round."""
     optical_centre_ps: int
     """Centre of the optical pulse of attempt 0, at the qubit."""
     attempts_start_ps: int
@@ -50,8 +52,8 @@ class LinkTiming:
     """Longest branch that fits into the branch slot at every node."""
     midpoint_trigger_ps: int
     """Midpoint: from its start edge to the round sync on d0."""
-    first_gate_ps: int
-    """Midpoint: from its start edge to the opening of gate 0 at the pulser's output."""
+    gate_ps: int
+    """Midpoint: from the round sync at the pulser's output to the opening of gate 0 at the herald logic."""
     recording_ps: int
     """Length of a sub-acquisition."""
     click_open_ps: int
@@ -79,16 +81,21 @@ def through(lab: Lab, end: str) -> int | None:
 def link_timing(lab: Lab, link: Link, offsets: dict[str, NodeOffsets]) -> LinkTiming:
     """The offsets of a link's round.
 
+    Args:
+        lab: the lab.
+        link: the link.
+        offsets: of each node's sequence.
+
     Raises:
         TimingError: the herald can't be back in time (the text gives the smallest legal attempt period), or the
             nodes' fibres differ by more than the branch slot has room for.
     """
     mid = link.via
-    slots_ps = round((link.round.charge_check_us + link.round.phase_us) * 1e6)
     trigger_ps: dict[str, int] = {}
     at_detector: dict[str, int] = {}
     for node in link.between:
-        trigger_ps[node] = _needed(lab, f"{node}.{_name(lab, node, 'pulse_sequencer')}.trigger") + slots_ps
+        pps = _needed(lab, f"{node}.{_name(lab, node, 'pulse_sequencer')}.trigger")
+        trigger_ps[node] = pps + offsets[node].trigger_edge_ps
         flight = _photon_ps(lab, node, mid)
         at_detector[node] = trigger_ps[node] + offsets[node].optical_centre_ps + flight
     photons_ps = max(at_detector.values())
@@ -102,9 +109,12 @@ def link_timing(lab: Lab, link: Link, offsets: dict[str, NodeOffsets]) -> LinkTi
     tagger = f"{mid}.{_name(lab, mid, 'time_controller')}"
     pps = _needed(lab, f"{pulser}.trigger")
     logic = _logic(lab, mid)
-    gate_wire = _needed(lab, f"{logic}.gate")
-    first_gate = _tick(photons_ps + click_logic - gate_wire - pps)
-    mid_trigger = first_gate - GATE_LEAD_PS
+    mid_trigger = (photons_ps + click_logic - pps - GATE_LEAD_PS) // NS * NS
+    if mid_trigger < 0:
+        raise TimingError(
+            f"link {link.name}: photons reach {mid} {photons_ps / 1e6:g} us after the start, before its first gate",
+            hint="make charge_check_us at least 1",
+        )
     sync_tag = _needed(lab, f"{tagger}.in3")
     click_open = photons_ps + click_tag - (pps + mid_trigger + sync_tag)
     latency = round(lab.elements()[logic].latency_ns * 1e3)
@@ -130,7 +140,7 @@ def link_timing(lab: Lab, link: Link, offsets: dict[str, NodeOffsets]) -> LinkTi
         lead_ps=lead,
         branch_ps=round(link.round.branch_us * 1e6) - _round_up(max(lead.values()) + REARM_PS, 1_000_000),
         midpoint_trigger_ps=mid_trigger,
-        first_gate_ps=first_gate,
+        gate_ps=photons_ps + click_logic - pps - mid_trigger,
         recording_ps=GATE_LEAD_PS + link.round.attempts * link.attempt_period_ps + RECORDING_TAIL_PS,
         click_open_ps=click_open,
         line_open_ps=line_open,

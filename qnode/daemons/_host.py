@@ -1,0 +1,158 @@
+"""The instruments of one site: loaded by QCoDeS from the lab file's station block, one owner thread each."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from drivers.roles import Identity
+from qnode.errors import InstrumentError, MisuseError, QnodeError
+from qnode.labfile import Site, resolve_address
+
+__all__ = ["HostError", "InstrumentHost", "extend_driver_path"]
+
+
+class HostError(InstrumentError):
+    """An instrument can't be loaded, or did not answer its owner in time."""
+
+    code = "instrument_host"
+
+
+def extend_driver_path(lab_path: Path) -> None:
+    """Let a lab drop ``drivers/mylaser.py`` (and ``simulators/...``) beside its lab file."""
+    for package in ("drivers", "sequences"):
+        folder = lab_path.resolve().parent / package
+        if folder.is_dir():
+            path = importlib.import_module(package).__path__
+            if str(folder) not in path:
+                path.append(str(folder))
+
+
+class InstrumentHost:
+    """Owns the instruments of a site.
+
+    QCoDeS instruments are not thread-safe, so each has one thread in which it is made, used and closed. Calls to one
+    instrument wait for each other; calls to different ones do not.
+
+    Args:
+        site_name: node or midpoint.
+        site: its part of the lab file.
+        data_folder: what ``data:`` in an address stands for.
+    """
+
+    def __init__(self, site_name: str, site: Site, data_folder: Path) -> None:
+        self.site_name = site_name
+        self.site = site
+        self.identities: dict[str, Identity] = {}
+        self._data_folder = data_folder
+        self._threads = {
+            name: ThreadPoolExecutor(1, thread_name_prefix=f"{site_name}.{name}") for name in site.instruments
+        }
+        self._instruments: dict[str, Any] = {}
+        self._station: Any = None
+
+    def name_of(self, role: str) -> str:
+        """Name of the instrument that plays a role."""
+        return self.site.by_role(role)  # type: ignore[arg-type]
+
+    def limits(self, role: str) -> Any:
+        """The limits that the driver of a role states."""
+        return self._instruments[self.name_of(role)].limits
+
+    async def connect(self) -> None:
+        """Load every instrument, ask who it is, enter its safe state, and look at its reference.
+
+        Raises:
+            HostError: with all instruments that failed, one line each.
+        """
+        from qcodes.station import Station
+
+        self._station = Station(default=False)
+        self._station.load_config(json.dumps({"instruments": self._blocks()}))
+        results = await asyncio.gather(*(self._connect_one(name) for name in self._threads), return_exceptions=True)
+        failed = [
+            f"{self.site_name}.{name}: {error}"
+            for name, error in zip(self._threads, results, strict=True)
+            if isinstance(error, BaseException)
+        ]
+        if failed:
+            raise HostError("\n".join(failed), hint="is it switched on, and its address right in the lab file?")
+
+    async def call(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
+        """Call a method of an instrument in its own thread.
+
+        Raises:
+            InstrumentError: what the driver raised, or no answer within ``timeout_s``.
+        """
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._threads[name], self._invoke, name, method, args)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        except TimeoutError:
+            future.add_done_callback(lambda f: f.cancelled() or f.exception())
+            raise HostError(
+                f"{self.site_name}.{name}: no answer to {method} within {timeout_s:g} s",
+                hint="is it switched on? `qnode status` shows its last answer",
+            ) from None
+
+    async def safe_all(self) -> list[str]:
+        """Every instrument to its safe state; gives what failed, one line each. Never raises."""
+        names = list(self._instruments)
+        results = await asyncio.gather(
+            *(self.call(name, "enter_safe_state", timeout_s=10.0) for name in names), return_exceptions=True
+        )
+        return [
+            f"{self.site_name}.{name}: {error}"
+            for name, error in zip(names, results, strict=True)
+            if isinstance(error, BaseException)
+        ]
+
+    async def close(self) -> None:
+        """Close every instrument and end the threads; what hangs is left behind."""
+        await asyncio.gather(
+            *(self.call(name, "close", timeout_s=5.0) for name in list(self._instruments)), return_exceptions=True
+        )
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    def _invoke(self, name: str, method: str, args: tuple[Any, ...]) -> Any:
+        instrument = self._instruments.get(name)
+        if instrument is None:
+            raise HostError(f"{self.site_name}.{name} is not connected")
+        try:
+            return getattr(instrument, method)(*args)
+        except QnodeError:
+            raise
+        except Exception as error:
+            # What a maker's client raises is its own business; here it is an instrument that failed.
+            raise InstrumentError(f"{self.site_name}.{name}.{method}: {type(error).__name__}: {error}") from error
+
+    def _blocks(self) -> dict[str, Any]:
+        blocks = {}
+        for name, block in self.site.instruments.items():
+            document = block.model_dump(mode="json", exclude_defaults=True)
+            if block.address is not None:
+                document["address"] = resolve_address(block.address, self._data_folder)
+            blocks[name] = document
+        return blocks
+
+    async def _connect_one(self, name: str) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.wait_for(loop.run_in_executor(self._threads[name], self._load, name), 30.0)
+        self.identities[name] = await self.call(name, "identify", timeout_s=10.0)
+        await self.call(name, "enter_safe_state", timeout_s=10.0)
+
+    def _load(self, name: str) -> None:
+        block = self.site.instruments[name]
+        module = block.type.rpartition(".")[0]
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise MisuseError(
+                f"driver {block.type} can't be imported: {error}", hint="correct `type:` in the lab file"
+            ) from error
+        self._instruments[name] = self._station.load_instrument(name, update_snapshot=False)
