@@ -1,15 +1,6 @@
 """Plans, heralds and their account: what is pure of them. Daemons bring sockets, disks and instruments."""
 
-from qnode.heralds._book import (
-    Expiry,
-    NodeRow,
-    PlanBook,
-    RecordKind,
-    column_record,
-    decode_rows,
-    encode_rows,
-    message_record,
-)
+from qnode.heralds._book import Expiry, PlanBook
 from qnode.heralds._engine import Decision, Engine
 from qnode.heralds._ledger import (
     CLASSES,
@@ -27,8 +18,10 @@ from qnode.heralds._messages import (
     Column,
     Herald,
     Message,
+    NodeRow,
     Plan,
     PlanEnd,
+    Rows,
     Settlement,
     Summary,
     decode_message,
@@ -60,21 +53,17 @@ __all__ = [
     "PlanEnd",
     "Program",
     "Reason",
-    "RecordKind",
     "RoundClasses",
+    "Rows",
     "Settlement",
     "Summary",
     "TimingError",
     "classify",
-    "column_record",
     "decode_message",
-    "decode_rows",
     "driver_limits",
     "encode_message",
-    "encode_rows",
     "link_timing",
     "masked_column",
-    "message_record",
     "programs_sha256",
     "site_wiring",
 ]

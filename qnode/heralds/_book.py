@@ -5,62 +5,15 @@ A book is fed in one order only, the order in which its journal was written, liv
 
 from __future__ import annotations
 
-import enum
-
 import msgspec
 
 from qnode.heralds._ledger import CLASSES, ColumnArrays, Ledger, Reason, RoundClasses
-from qnode.heralds._messages import (
-    Column,
-    Herald,
-    Message,
-    Plan,
-    PlanEnd,
-    Settlement,
-    Summary,
-    decode_message,
-    encode_message,
-)
+from qnode.heralds._messages import Column, Herald, Message, NodeRow, Plan, PlanEnd, Rows, Settlement, Summary
 
-__all__ = [
-    "Expiry",
-    "NodeRow",
-    "PlanBook",
-    "RecordKind",
-    "column_record",
-    "decode_rows",
-    "encode_rows",
-    "message_record",
-]
+__all__ = ["Expiry", "PlanBook"]
 
 HERALDED = CLASSES.index("heralded")
 EXPIRED = CLASSES.index("expired")
-
-
-class RecordKind(enum.IntEnum):
-    """Kinds of records in a party's journal of a run."""
-
-    PLAN = 1
-    """A plan that this party accepted: `Plan`."""
-    COLUMN = 2
-    """What this party saw: `Column`."""
-    ROWS = 3
-    """A node's readouts: list of `NodeRow`."""
-    MESSAGE = 4
-    """What the midpoint said (at the midpoint: what it says): `Herald`, `Summary`, `Settlement`, `PlanEnd`."""
-
-
-class NodeRow(msgspec.Struct, frozen=True, array_like=True):
-    """A node's record of a round that the herald line ended."""
-
-    round: int
-    attempt: int
-    basis: str
-    """Of the branch that was played."""
-    charge_counts: int
-    readout_counts: int
-    outcome: int
-    """+1 or -1, in the frame of the state right after the herald."""
 
 
 class Expiry(msgspec.Struct, frozen=True, array_like=True):
@@ -69,19 +22,6 @@ class Expiry(msgspec.Struct, frozen=True, array_like=True):
     round: int
     attempt: int
     reason: str
-
-
-_rows_decoder = msgspec.msgpack.Decoder(list[NodeRow])
-
-
-def encode_rows(rows: list[NodeRow]) -> bytes:
-    """Bytes of a ROWS record."""
-    return msgspec.msgpack.encode(rows)
-
-
-def decode_rows(payload: bytes) -> list[NodeRow]:
-    """Rows of a ROWS record."""
-    return _rows_decoder.decode(payload)
 
 
 class PlanBook:
@@ -116,33 +56,27 @@ class PlanBook:
         sums = self.ledger.accounting()
         return sums["slots"] - sums["not_played"]
 
-    def enter(self, kind: int, payload: bytes) -> None:
-        """Enter one record of the journal, live or on replay.
+    def enter(self, message: Message) -> None:
+        """Enter one record, live or on replay. Columns and rows of other parties mean nothing here.
 
         Raises:
             LedgerError: a settlement that contradicts this party's own record.
         """
-        if kind == RecordKind.COLUMN:
-            self._enter_column(msgspec.msgpack.decode(payload, type=Column))
-        elif kind == RecordKind.ROWS:
-            self.rows.update((row.round, row) for row in decode_rows(payload))
-        elif kind == RecordKind.MESSAGE:
-            self._enter_message(decode_message(payload))
-
-    def _enter_column(self, column: Column) -> None:
-        arrays = ColumnArrays.of(column)
-        self.ledger.fill(arrays)
-        self.recorded_rounds = arrays.stop_round
-
-    def _enter_message(self, message: Message) -> None:
-        if isinstance(message, Herald):
-            self.heralds[message.round] = message
-        elif isinstance(message, Summary):
-            self.summarised_rounds = message.stop_round
-        elif isinstance(message, Settlement):
-            self._enter_settlement(message)
-        elif isinstance(message, PlanEnd):
-            self.end = message
+        match message:
+            case Column(party=self.party):
+                arrays = ColumnArrays.of(message)
+                self.ledger.fill(arrays)
+                self.recorded_rounds = arrays.stop_round
+            case Rows(party=self.party):
+                self.rows.update((row.round, row) for row in message.rows)
+            case Herald():
+                self.heralds[message.round] = message
+            case Summary():
+                self.summarised_rounds = message.stop_round
+            case Settlement():
+                self._enter_settlement(message)
+            case PlanEnd():
+                self.end = message
 
     def _enter_settlement(self, settlement: Settlement) -> None:
         columns = {column.party: ColumnArrays.of(column) for column in settlement.columns}
@@ -161,13 +95,3 @@ class PlanBook:
     def settled_rows(self, since: int) -> list[NodeRow]:
         """This node's rows of the settled heralds from the ``since``-th on."""
         return [self.rows[herald.round] for herald in self.settled[since:]]
-
-
-def column_record(arrays: ColumnArrays, plan: Plan, party: str, *, midpoint: bool) -> bytes:
-    """Bytes of a COLUMN record."""
-    return msgspec.msgpack.encode(arrays.column(plan.plan_id, party, midpoint=midpoint))
-
-
-def message_record(message: Message) -> bytes:
-    """Bytes of a MESSAGE record: what travels."""
-    return encode_message(message)

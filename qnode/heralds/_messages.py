@@ -15,8 +15,10 @@ __all__ = [
     "Column",
     "Herald",
     "Message",
+    "NodeRow",
     "Plan",
     "PlanEnd",
+    "Rows",
     "Settlement",
     "Summary",
     "decode_message",
@@ -28,7 +30,7 @@ HERALD_WIRE_VERSION = 1
 PlanKind = Literal["heralding", "readout_calibration"]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True, tag="plan", array_like=True):
     """What all parties are about to play; proposed by the midpoint, accepted or refused whole by each node."""
 
     plan_id: str
@@ -71,8 +73,8 @@ class Armed(msgspec.Struct, frozen=True, kw_only=True):
     plan_id: str
     party: str
     t0_tai_s: int
-    lab_time_ps: int
-    """The party's own lab time when it armed, TAI picoseconds: a label that is a second wrong shows here."""
+    lab_time_ms: int
+    """The party's own lab time when it armed, TAI milliseconds: a label that is a second wrong shows here."""
 
 
 class Herald(msgspec.Struct, frozen=True, kw_only=True, tag="herald", array_like=True):
@@ -116,6 +118,27 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, tag="column", array_like
     """uint8 a round: `Reason` why this party rules the round out, 0 for none."""
 
 
+class NodeRow(msgspec.Struct, frozen=True, array_like=True):
+    """A node's record of a round that the herald line ended."""
+
+    round: int
+    attempt: int
+    basis: str
+    """Of the branch that was played."""
+    charge_counts: int
+    readout_counts: int
+    outcome: int
+    """+1 or -1, in the frame of the state right after the herald."""
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True, tag="rows", array_like=True):
+    """A node's readouts, for its own journal; no other party uses them."""
+
+    plan_id: str
+    party: str
+    rows: list[NodeRow]
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, tag="settlement", array_like=True):
     """The three columns of a range side by side. Each party classifies from its own column and the others'."""
 
@@ -133,7 +156,7 @@ class PlanEnd(msgspec.Struct, frozen=True, kw_only=True, tag="plan_end", array_l
     """``done``, or why it ended early."""
 
 
-Message = Herald | Summary | Column | Settlement | PlanEnd
+Message = Plan | Herald | Summary | Column | Rows | Settlement | PlanEnd
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

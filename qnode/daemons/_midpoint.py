@@ -1,0 +1,412 @@
+"""The daemon of a midpoint: it proposes plans, decides and numbers heralds, and settles rounds with both nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import Any
+
+import msgspec
+
+from qnode.bus import Client, FilePositions, Handler, Item, StreamSubscriber
+from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, Party, endpoint_of
+from qnode.errors import MisuseError, QnodeError
+from qnode.heralds import (
+    Armed,
+    Column,
+    ColumnArrays,
+    Engine,
+    Plan,
+    PlanBook,
+    PlanEnd,
+    Reason,
+    Settlement,
+    Summary,
+    decode_message,
+    encode_message,
+    masked_column,
+    programs_sha256,
+)
+from qnode.labfile import Link
+from qnode.runs import log_event
+
+__all__ = ["MidpointDaemon"]
+
+READ_S = 0.02
+STALL_S = 40.0
+"""Wall time without any progress after which a plan is ended."""
+STEP_S = 30.0
+LABEL_TOLERANCE_MS = 300
+T0_AHEAD_S = 3
+
+
+class MidpointDaemon(Party):
+    """A midpoint at work; see `Party`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.site not in self.lab.midpoints:
+            raise MisuseError(
+                f"{self.lab_path}: {self.site} is a node", hint=f"start it with `qnode node {self.site}`"
+            )
+        self._nodes = sorted({n for link in self.lab.links if link.via == self.site for n in link.between})
+        self._calls: dict[str, Client] = {}
+        self._columns: dict[str, list[ColumnArrays]] = {}
+        self._armed: dict[str, Armed] = {}
+        self._failures: dict[str, str] = {}
+        self._changed = asyncio.Event()
+        self._outcomes: dict[str, str] = {}
+        """Plan to ``playing``, ``done``, or why it ended."""
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> None:
+        for node in self._nodes:
+            peer = self.peers.get(node)
+            bus = self.lab.sites[node].bus
+            command = f"tcp://{peer}:{bus.command_port}" if peer else endpoint_of(self.lab, node, "command")
+            stream = f"tcp://{peer}:{bus.stream_port}" if peer else endpoint_of(self.lab, node, "stream")
+            self._calls[node] = Client(command, node, self.site, self.keyring)
+            await self._calls[node].start()
+            position = FilePositions(self.data_folder / "streams" / f"{self.site}.from-{node}.position")
+            subscriber = StreamSubscriber(stream, node, self.site, self.keyring, position)
+            await subscriber.start()
+            self.spawn(subscriber.run(self._on_item), f"stream of {node}")
+        await self._close_open_plans()
+
+    async def _close_open_plans(self) -> None:
+        """After a restart nobody plays what we had proposed: its open rounds are masked, so that every sum closes."""
+        now = await self.clock.now_ps()
+        for book in self.books.values():
+            if book.end is None and book.plan.kind == "heralding":
+                await self._end_early(book, f"{self.site} was restarted", now)
+
+    async def _go_down(self) -> None:
+        for client in self._calls.values():
+            await client.close()
+        await super()._go_down()
+
+    def handlers(self) -> dict[str, Handler]:
+        """Calls of nodes and experiments."""
+        return {
+            **super().handlers(),
+            "play": self._play,
+            "progress": self._progress_of,
+            "armed": self._on_armed,
+            "failed": self._on_failed,
+            "abort": self._abort,
+            "heralds": self._heralds_of,
+        }
+
+    # --- a plan, from proposal to end ---
+
+    async def _play(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Propose a plan to the nodes of a link; returns when both have accepted.
+
+        Raises:
+            MisuseError: busy, no such link, or a node refuses (its words).
+        """
+        if self.plan is not None:
+            raise MisuseError(
+                f"{self.site} is busy with plan {self.plan.plan_id}", hint="wait for its end, or abort it"
+            )
+        try:
+            link = self.lab.link(params["link"])
+        except KeyError:
+            names = ", ".join(known.name for known in self.lab.links)
+            raise MisuseError(f"there is no link {params['link']}", hint=f"links of this lab: {names}") from None
+        plan = await self._make_plan(link, params)
+        self.plan, self._armed, self._failures = plan, {}, {}
+        self._columns = {node: [] for node in link.between}
+        await self.clock.release(plan.t0_ps - HOLD_PS)
+        try:
+            await self._ask_all(link, "propose", encode_message(plan))
+        except QnodeError:
+            await self._void(plan, link, "a node refuses")
+            await self.clock.idle()
+            raise
+        self.publish(plan)
+        self._outcomes[plan.plan_id] = "playing"
+        log_event(
+            "plan accepted by all", plan=plan.plan_id, run=plan.run_id, t0_tai_s=plan.t0_tai_s, rounds=plan.rounds
+        )
+        self.spawn(self._run_plan(plan, link), f"plan {plan.plan_id}")
+        return {"plan_id": plan.plan_id, "t0_tai_s": plan.t0_tai_s, "round_period_ps": plan.round_period_ps}
+
+    async def _make_plan(self, link: Link, params: dict[str, Any]) -> Plan:
+        now = await self.clock.now_ps()
+        draft = Plan(
+            plan_id=secrets.token_hex(8),
+            run_id=params["run_id"],
+            kind=params["kind"],
+            link=link.name,
+            protocol=link.protocol,
+            t0_tai_s=-(-now // PS_PER_S) + T0_AHEAD_S - 1,
+            rounds=params["rounds"],
+            first_round=params["first_round"],
+            attempts=link.round.attempts,
+            round_period_ps=link.round_period_ps,
+            attempt_period_ps=link.attempt_period_ps,
+            bases=params["bases"],
+            echo=params.get("echo", True),
+            sequences={},
+            lab_sha256=self.lab_sha256,
+            credit_rounds=params["credit_rounds"],
+            boot_id=self.stream.boot_id.hex(),
+        )
+        programs = self.link_programs(draft)
+        hashes = {}
+        for node in link.between:
+            if draft.kind == "readout_calibration":
+                hashes[node] = programs_sha256(programs.calibration(node, draft.rounds)[1])
+            else:
+                hashes[node] = programs_sha256(programs.heralding(node, draft.rounds))
+        hashes[self.site] = programs_sha256(programs.heralding(self.site, draft.rounds))
+        # Compiling takes a moment the first time: T0 counts from now, at least two whole seconds ahead.
+        now = await self.clock.now_ps()
+        return msgspec.structs.replace(draft, sequences=hashes, t0_tai_s=-(-now // PS_PER_S) + T0_AHEAD_S - 1)
+
+    async def _run_plan(self, plan: Plan, link: Link) -> None:
+        try:
+            await self._ask_all(link, "go", {"plan_id": plan.plan_id})
+            if plan.kind == "heralding":
+                await self._start_recording(plan)
+            await self._arm_all(plan, link)
+            if plan.kind == "heralding":
+                await self._decide_rounds(plan, link)
+        except QnodeError as error:
+            await self._give_up(plan, link, str(error))
+        else:
+            self._outcomes[plan.plan_id] = "done"
+        finally:
+            self.plan = None
+            await self._quiet(plan)
+            await self.clock.idle()
+            self._changed.set()
+
+    async def _ask_all(self, link: Link, call: str, params: Any) -> None:
+        """Call both nodes at once.
+
+        Raises:
+            QnodeError: the first refusal, after both have answered.
+        """
+        answers = await asyncio.gather(
+            *(self._calls[node].call(call, params, timeout_s=STEP_S) for node in link.between), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+
+    async def _start_recording(self, plan: Plan) -> None:
+        programs = self.link_programs(plan)
+        tagger = self.host.name_of("time_controller")
+        engine = self._engine(plan)
+        await self.host.call(
+            tagger, "start", list(engine.inputs), plan.rounds, programs.timing.recording_ps, timeout_s=STEP_S
+        )
+
+    def _engine(self, plan: Plan) -> Engine:
+        link = self.lab.link(plan.link)
+        return Engine(
+            plan,
+            self.link_programs(plan).timing,
+            link.detection_window_ps,
+            self.lab.calibration.links[plan.link].psi_plus_on.value,
+        )
+
+    async def _arm_all(self, plan: Plan, link: Link) -> None:
+        """Arm our pulser inside the last second, hear that both nodes have, and say so to both.
+
+        Raises:
+            QnodeError: somebody is missing at T0 - 0.1 s, or armed on another second than we do.
+        """
+        await self.clock.wait_until(plan.t0_ps - HOLD_PS)
+        if plan.kind == "heralding":
+            pulser = self.host.name_of("pulse_sequencer")
+            program = self.link_programs(plan).heralding(self.site, plan.rounds)[pulser]
+            await self.host.call(pulser, "arm", program, timeout_s=STEP_S)
+        await self.clock.release(plan.t0_ps - LAST_CALL_PS)
+        deadline = time.monotonic() + STEP_S
+        while len(self._armed) < len(link.between):
+            self._raise_failures()
+            await self._await_change(deadline, f"{', '.join(set(link.between) - set(self._armed))} did not arm")
+        now_ms = await self.clock.now_ps() // PS_PER_MS
+        for node, armed in self._armed.items():
+            if armed.t0_tai_s != plan.t0_tai_s or not 0 <= now_ms - armed.lab_time_ms <= 1000 + LABEL_TOLERANCE_MS:
+                raise QnodeError(
+                    f"{node} armed at lab time {armed.lab_time_ms} ms, it is {now_ms} ms here",
+                    hint=f"the sources of time of {node} and {self.site} disagree; look at `clocks:`",
+                )
+        await self._ask_all(link, "all_armed", {"plan_id": plan.plan_id})
+        await self.release_rounds(plan, 0)
+
+    async def _await_change(self, deadline: float, text: str) -> None:
+        self._changed.clear()
+        left = deadline - time.monotonic()
+        try:
+            await asyncio.wait_for(self._changed.wait(), max(left, 0.001))
+        except TimeoutError:
+            raise QnodeError(f"{text} in time", hint="`qnode logs` shows what that party was doing") from None
+
+    def _raise_failures(self) -> None:
+        for party, reason in self._failures.items():
+            raise QnodeError(reason if reason.startswith(party) else f"{party}: {reason}")
+
+    async def _decide_rounds(self, plan: Plan, link: Link) -> None:
+        """Read, decide, announce and settle until every round of the plan is settled."""
+        engine, book = self._engine(plan), self.book(plan.plan_id)
+        tagger = self.host.name_of("time_controller")
+        moved, settled = time.monotonic(), 0
+        while book.ledger.settled_rounds < plan.rounds:
+            self._raise_failures()
+            if engine.decided < plan.rounds:
+                raw = await self.host.call(tagger, "read", READ_S)
+                engine.feed(raw)
+                stop = engine.complete(await self.host.call(tagger, "status"))
+                if stop > engine.decided:
+                    await self._announce(plan, engine, stop)
+                    moved = time.monotonic()
+            else:
+                await self._await_change(moved + STALL_S, f"{self._laggards(link, plan)} did not send its column")
+            await self._settle(plan, link, book, engine.decided)
+            if book.ledger.settled_rounds > settled:
+                settled, moved = book.ledger.settled_rounds, time.monotonic()
+            if time.monotonic() - moved > STALL_S:
+                raise QnodeError(
+                    f"no round came in for {STALL_S:g} s; {self._laggards(link, plan)}",
+                    hint="`qnode logs` shows what each party was doing",
+                )
+        self.publish(PlanEnd(plan_id=plan.plan_id, rounds=plan.rounds, reason="done"))
+
+    def _laggards(self, link: Link, plan: Plan) -> str:
+        have = {node: parts[-1].stop_round if (parts := self._columns[node]) else 0 for node in link.between}
+        slowest = min(have, key=lambda node: have[node])
+        return f"{slowest} stands at round {have[slowest]} of {plan.rounds}"
+
+    async def _announce(self, plan: Plan, engine: Engine, stop: int) -> None:
+        first = engine.decided
+        decision = engine.decide(stop)
+        for herald in decision.heralds:
+            self.publish(herald)
+        self.publish(decision.column.column(plan.plan_id, self.site, midpoint=True))
+        self.publish(Summary(plan_id=plan.plan_id, first_round=first, stop_round=stop, heralds=len(decision.heralds)))
+        self._columns.setdefault(self.site, []).append(decision.column)
+        await self.release_rounds(plan, stop)
+
+    async def _settle(self, plan: Plan, link: Link, book: PlanBook, decided: int) -> None:
+        """Settle the rounds that all three have recorded."""
+        first = book.ledger.settled_rounds
+        stop = min(decided, *(self._stop_of(node) for node in link.between))
+        if stop <= first:
+            return
+        columns = []
+        for party in (self.site, *link.between):
+            whole = ColumnArrays.joined(self._columns[party])
+            part = whole.between(first, stop)
+            self._columns[party] = [whole.between(stop, whole.stop_round)]
+            columns.append(part.column(plan.plan_id, party, midpoint=party == self.site))
+        await self._journal.sync()
+        self.publish(Settlement(plan_id=plan.plan_id, columns=columns))
+
+    def _stop_of(self, party: str) -> int:
+        parts = self._columns.get(party, [])
+        return parts[-1].stop_round if parts else 0
+
+    # --- when something goes wrong ---
+
+    async def _give_up(self, plan: Plan, link: Link, reason: str) -> None:
+        log_event("plan ends early", plan=plan.plan_id, reason=reason)
+        await self._quiet(plan)
+        await self._void(plan, link, reason)
+        self._outcomes[plan.plan_id] = reason
+        book = self.books.get(plan.plan_id)
+        if book is not None and plan.kind == "heralding":
+            try:
+                now = await self.clock.now_ps()
+            except QnodeError:
+                now = plan.t0_ps + plan.rounds * plan.round_period_ps
+            await self._end_early(book, reason, now)
+
+    async def _end_early(self, book: PlanBook, reason: str, now_ps: int) -> None:
+        """Mask every round that may have been lit and is not settled; later rounds were never played."""
+        plan, link = book.plan, self.lab.link(book.plan.link)
+        first = book.ledger.settled_rounds
+        lit = -(-max(now_ps - plan.t0_ps, 0) // plan.round_period_ps)
+        stop = min(plan.rounds, max(lit, book.recorded_rounds, first))
+        if stop > first:
+            masked = masked_column(first, stop - first, Reason.NEVER_SETTLED)
+            columns = [self._announced(book, first, stop).column(plan.plan_id, self.site, midpoint=True)]
+            columns += [masked.column(plan.plan_id, node, midpoint=False) for node in link.between]
+            await self._journal.sync()
+            self.publish(Settlement(plan_id=plan.plan_id, columns=columns))
+        self.publish(PlanEnd(plan_id=plan.plan_id, rounds=stop, reason=reason))
+
+    def _announced(self, book: PlanBook, first: int, stop: int) -> ColumnArrays:
+        """Our own column of rounds that end unsettled: all masked, with the patterns whose heralds went out."""
+        column = masked_column(first, stop - first, Reason.NEVER_SETTLED)
+        for round_, herald in book.heralds.items():
+            if first <= round_ < stop:
+                column.attempt[round_ - first] = herald.attempt
+                column.pattern[round_ - first] = herald.pattern
+        return column
+
+    async def _void(self, plan: Plan, link: Link, reason: str) -> None:
+        """All to safe: tell both nodes, as far as they answer."""
+        self.plan = None
+        await asyncio.gather(
+            *(
+                self._calls[node].call("void", {"plan_id": plan.plan_id, "reason": reason}, timeout_s=5.0)
+                for node in link.between
+            ),
+            return_exceptions=True,
+        )
+
+    async def _quiet(self, plan: Plan) -> None:
+        """Our own pulser and recording to rest."""
+        if plan.kind != "heralding":
+            return
+        for role, method in (("pulse_sequencer", "abort"), ("time_controller", "stop")):
+            try:
+                await self.host.call(self.host.name_of(role), method, timeout_s=10.0)
+            except QnodeError as error:
+                log_event("not quiet", instrument=self.host.name_of(role), error=str(error))
+
+    async def _abort(self, params: dict[str, Any]) -> None:
+        """End the plan that is played now; somebody else knows why."""
+        self._failures["operator"] = params["reason"]
+        self._changed.set()
+
+    # --- what comes in ---
+
+    async def _on_item(self, item: Item) -> None:
+        message = decode_message(item.payload)
+        if isinstance(message, Column) and self.plan is not None and message.plan_id == self.plan.plan_id:
+            self._columns.setdefault(message.party, []).append(ColumnArrays.of(message))
+            self._changed.set()
+
+    async def _on_armed(self, params: dict[str, Any]) -> None:
+        armed = msgspec.convert(params, Armed)
+        if self.plan is not None and armed.plan_id == self.plan.plan_id:
+            self._armed[armed.party] = armed
+            self._changed.set()
+
+    async def _on_failed(self, params: dict[str, Any]) -> None:
+        if self.plan is not None and params["plan_id"] == self.plan.plan_id:
+            self._failures[params["party"]] = params["reason"]
+            self._changed.set()
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    async def _progress_of(self, params: dict[str, Any]) -> dict[str, Any]:
+        book = self.book(params["plan_id"])
+        return {
+            "outcome": self._outcomes.get(params["plan_id"], "unknown"),
+            "settled_rounds": book.ledger.settled_rounds,
+            "heralds": len(book.settled),
+            "expired": [msgspec.to_builtins(expiry) for expiry in book.expired],
+        }
+
+    async def _heralds_of(self, params: dict[str, Any]) -> list[Any]:
+        """Settled heralds of a plan, from the ``since``-th on."""
+        return [msgspec.to_builtins(herald) for herald in self.book(params["plan_id"]).settled[params["since"] :]]

@@ -1,0 +1,443 @@
+"""The daemon of a node: it plays what the plan says, records its own rounds, and settles them with the midpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from qnode.bus import Client, FilePositions, Handler, Item, StreamSubscriber
+from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, Party, endpoint_of
+from qnode.daemons._recorder import PPS, NodeRecorder, PpsLabels, ShotCounter
+from qnode.errors import MisuseError, QnodeError
+from qnode.heralds import (
+    Armed,
+    ColumnArrays,
+    Herald,
+    LinkPrograms,
+    Message,
+    Plan,
+    PlanBook,
+    PlanEnd,
+    Reason,
+    Rows,
+    Settlement,
+    Summary,
+    decode_message,
+    programs_sha256,
+)
+from qnode.runs import Journal, log_event
+from qnode.tags import Tdc1Decoder
+
+__all__ = ["NodeDaemon", "PlanVoidError"]
+
+READ_S = 0.05
+HEALTHY_S = 20.0
+"""Wall time within which the first pulse per second must have come."""
+GO_S = 30.0
+"""Wall time within which each step between acceptance and the first round must be taken."""
+
+
+class PlanVoidError(QnodeError):
+    """A plan that will not be played: a party was not ready in time, or took its word back."""
+
+    code = "plan_void"
+
+
+class NodeDaemon(Party):
+    """A node at work; see `Party`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._labels = PpsLabels()
+        self._decoder = Tdc1Decoder(prompt=True)
+        self._pulse_seen = asyncio.Event()
+        self._recorder: NodeRecorder | None = None
+        self._shots: ShotCounter | None = None
+        self._waiting: list[ColumnArrays] = []
+        self._rows: list[Any] = []
+        self._doubts: dict[int, Reason] = {}
+        self._all_armed = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._sent_rounds = 0
+        self._uploaded = ""
+        self._calibrations: dict[str, dict[str, Any]] = {}
+        self._play: asyncio.Task[Any] | None = None
+        midpoints = sorted({link.via for link in self.lab.links if self.site in link.between})
+        if not midpoints:
+            raise MisuseError(f"{self.lab_path}: no link reaches {self.site}", hint="add it to a link under `links:`")
+        self._midpoint = midpoints[0]
+        self._received: Journal
+        self._subscriber: StreamSubscriber
+        self._calls: Client
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> None:
+        folder = self.data_folder / "streams"
+        peer = self.peers.get(self._midpoint)
+        stream = f"tcp://{peer}:{self.lab.sites[self._midpoint].bus.stream_port}" if peer else None
+        command = f"tcp://{peer}:{self.lab.sites[self._midpoint].bus.command_port}" if peer else None
+        self._subscriber = StreamSubscriber(
+            stream or endpoint_of(self.lab, self._midpoint, "stream"),
+            self._midpoint,
+            self.site,
+            self.keyring,
+            FilePositions(folder / f"{self.site}.position"),
+        )
+        self._calls = Client(
+            command or endpoint_of(self.lab, self._midpoint, "command"), self._midpoint, self.site, self.keyring
+        )
+        await self._subscriber.start()
+        await self._calls.start()
+        self.spawn(self._subscriber.run(self._on_item), "herald stream")
+        await self.host.call(self.host.name_of("time_tagger"), "start")
+        self.spawn(self._read_tags(), "tagger")
+        try:
+            await asyncio.wait_for(self._pulse_seen.wait(), HEALTHY_S)
+        except TimeoutError:
+            raise PlanVoidError(
+                f"{self.site}: no pulse per second at input {PPS} of its tagger within {HEALTHY_S:g} s",
+                hint="look at the wire from the site's clock, and at the tagger's level",
+            ) from None
+
+    async def _go_down(self) -> None:
+        for part in ("_subscriber", "_calls"):
+            if (closing := getattr(self, part, None)) is not None:
+                await closing.close()
+        await super()._go_down()
+        if (received := getattr(self, "_received", None)) is not None:
+            received.close()
+
+    def read_back(self) -> Iterator[Message]:
+        """Own records first: a settlement is only ever of rounds that we had recorded."""
+        yield from super().read_back()
+        self._received = Journal(self.data_folder / "streams" / f"{self.site}.received.journal")
+        seen: set[bytes] = set()
+        for record in self._received.read(1, self._received.last_seq):
+            # A kill between writing an item and keeping its position makes the item come twice.
+            identity, payload = record.payload[:24], record.payload[24:]
+            if identity not in seen:
+                seen.add(identity)
+                yield decode_message(payload)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Calls of the midpoint and of experiments."""
+        return {
+            **super().handlers(),
+            "propose": self._propose,
+            "go": self._go,
+            "all_armed": self._on_all_armed,
+            "void": self._void,
+            "rows": self._rows_of,
+            "calibration": self._calibration_of,
+        }
+
+    # --- plans -------------------------------------------------------------------------------------------------
+
+    async def _propose(self, params: bytes) -> dict[str, Any]:
+        plan = _plan(params)
+        if self.plan is not None:
+            raise MisuseError(
+                f"{self.site} is busy with plan {self.plan.plan_id}", hint="wait for its end, or abort it"
+            )
+        await self._check(plan)
+        # From here on lab time waits for us at the point where we must arm.
+        await self.clock.release(plan.t0_ps - HOLD_PS)
+        self.plan = plan
+        self.publish(plan)
+        log_event("plan accepted", plan=plan.plan_id, run=plan.run_id, plan_kind=plan.kind, t0_tai_s=plan.t0_tai_s)
+        return {"accepted": self.site}
+
+    async def _check(self, plan: Plan) -> None:
+        if plan.lab_sha256 != self.lab_sha256:
+            raise MisuseError(
+                f"{self.site} refuses plan {plan.plan_id}: its lab file is not the midpoint's",
+                hint=f"compare the two files; hashes {self.lab_sha256[:12]} here, {plan.lab_sha256[:12]} there",
+            )
+        mine = programs_sha256(self._compile(plan))
+        if plan.sequences.get(self.site) != mine:
+            raise MisuseError(
+                f"{self.site} refuses plan {plan.plan_id}: it compiles other sequences than the midpoint",
+                hint="both ends must run one version of qnode and of the lab's own sequences",
+            )
+        ahead_ps = plan.t0_ps - await self.clock.now_ps()
+        if ahead_ps < 2 * PS_PER_S:
+            raise MisuseError(
+                f"{self.site} refuses plan {plan.plan_id}: T0 is {ahead_ps / PS_PER_S:.3f} s ahead of its lab time, "
+                "less than 2 s",
+                hint="compare the sites' sources of lab time",
+            )
+        if ahead_ps > 600 * PS_PER_S:
+            raise MisuseError(f"{self.site} refuses plan {plan.plan_id}: T0 is {ahead_ps / PS_PER_S:.0f} s ahead")
+
+    def _compile(self, plan: Plan) -> dict[str, Any]:
+        programs = self.link_programs(plan)
+        if plan.kind == "readout_calibration":
+            return dict(programs.calibration(self.site, plan.rounds)[1])
+        return dict(programs.heralding(self.site, plan.rounds))
+
+    async def _go(self, params: dict[str, Any]) -> None:
+        plan = self._current(params)
+        if self._play is None:
+            self._all_armed.clear()
+            self._play = self.spawn(self._play_plan(plan), f"plan {plan.plan_id}")
+
+    async def _on_all_armed(self, params: dict[str, Any]) -> None:
+        self._current(params)
+        self._all_armed.set()
+
+    async def _void(self, params: dict[str, Any]) -> None:
+        if self.plan is None or self.plan.plan_id != params["plan_id"]:
+            return
+        log_event("plan void", plan=self.plan.plan_id, reason=params["reason"])
+        if self._play is not None:
+            self._play.cancel()
+            await asyncio.gather(self._play, return_exceptions=True)
+        await self._dark()
+        await self._forget_plan()
+
+    def _current(self, params: dict[str, Any]) -> Plan:
+        if self.plan is None or self.plan.plan_id != params["plan_id"]:
+            raise MisuseError(f"{self.site} does not play plan {params['plan_id']}")
+        return self.plan
+
+    async def _play_plan(self, plan: Plan) -> None:
+        try:
+            await self._prepare(plan)
+            await self._arm(plan)
+            await self._follow(plan)
+        except QnodeError as error:
+            log_event("plan failed", plan=plan.plan_id, error=str(error))
+            await self._dark()
+            await self._tell_midpoint(plan, str(error))
+            await self._forget_plan()
+
+    async def _tell_midpoint(self, plan: Plan, reason: str) -> None:
+        try:
+            await self._calls.call("failed", {"plan_id": plan.plan_id, "party": self.site, "reason": reason})
+        except QnodeError as error:
+            log_event("midpoint not told", error=str(error))
+
+    async def _prepare(self, plan: Plan) -> None:
+        """Upload, read back, and let the AWG wait for its trigger."""
+        programs = self._compile(plan)
+        awg = self.host.name_of("awg")
+        program = programs[awg]
+        if self._uploaded != program.sha256():
+            self._uploaded = ""
+            await self.host.call(awg, "load", program, timeout_s=120.0)
+            held = await self.host.call(awg, "read_back", timeout_s=120.0)
+            if held.sha256() != program.sha256():
+                raise PlanVoidError(
+                    f"{self.site}.{awg}: what it holds after the upload is not what was sent",
+                    hint="somebody else writes to it, or its memory is full",
+                )
+            self._uploaded = program.sha256()
+        await self.host.call(awg, "run")
+
+    async def _arm(self, plan: Plan) -> None:
+        """Arm inside the last second before T0, say so, and wait until all are armed."""
+        self._watch_rounds(plan)
+        now = await self.clock.wait_until(plan.t0_ps - HOLD_PS)
+        await self._await_label(plan.t0_tai_s - 1)
+        pulser = self.host.name_of("pulse_sequencer")
+        await self.host.call(pulser, "arm", self._compile(plan)[pulser])
+        await self.clock.release(plan.t0_ps - LAST_CALL_PS // 2)
+        armed = Armed(plan_id=plan.plan_id, party=self.site, t0_tai_s=plan.t0_tai_s, lab_time_ms=now // PS_PER_MS)
+        await self._calls.call("armed", msgspec.to_builtins(armed), timeout_s=GO_S)
+        await asyncio.wait_for(self._all_armed.wait(), GO_S)
+        state = await self.host.call(pulser, "state")
+        if state != "armed":
+            raise PlanVoidError(
+                f"{self.site}.{pulser} is {state} before T0",
+                hint="a pulse per second came that none was due for; look at the site's clock",
+            )
+        await self.release_rounds(plan, 0)
+
+    async def _await_label(self, tai_s: int) -> None:
+        """Return when the pulse of a second has come on the tagger.
+
+        Raises:
+            PlanVoidError: another second's pulse is the last one, or none comes.
+        """
+        deadline = time.monotonic() + GO_S / 6
+        while self._labels.last_label != tai_s:
+            left = deadline - time.monotonic()
+            if left <= 0 or (self._labels.last_label or 0) > tai_s:
+                raise PlanVoidError(
+                    f"{self.site}: before T0 the last pulse per second is {self._labels.last_label}, not {tai_s}",
+                    hint="a pulse is missing, or the site's two sources of time disagree",
+                )
+            self._progress.clear()
+            try:
+                await asyncio.wait_for(self._progress.wait(), left)
+            except TimeoutError:
+                continue
+
+    def _watch_rounds(self, plan: Plan) -> None:
+        """From now on the tagger's words go into this plan's record."""
+        programs = self.link_programs(plan)
+        first_sync = self._labels.tag_of(plan.t0_tai_s) + programs.timing.sync_from_pps_ps[self.site]
+        self._waiting, self._rows, self._doubts, self._sent_rounds = [], [], {}, 0
+        if plan.kind == "readout_calibration":
+            shots, _ = programs.calibration(self.site, plan.rounds)
+            self._shots = ShotCounter(plan, programs.shot_windows(self.site, shots), first_sync)
+            return
+        calibration = programs.node_calibration(self.site)
+        self._recorder = NodeRecorder(
+            plan,
+            self.site,
+            programs.windows(self.site),
+            self._labels,
+            first_sync_ps=first_sync,
+            charge_threshold=calibration.charge_check_threshold.value,
+            readout_threshold=calibration.readout_threshold.value,
+            signs=dict(programs.nodes[self.site].signs),
+        )
+
+    async def _follow(self, plan: Plan) -> None:
+        """Digest rounds until the plan is over."""
+        book = self.book(plan.plan_id)
+        while True:
+            self._progress.clear()
+            if self._shots is not None:
+                if self._shots.done:
+                    self._keep_calibration(plan, self.link_programs(plan), self._shots)
+                    break
+            else:
+                await self._digest(plan, book)
+                if book.end is not None:
+                    break
+            await self._progress.wait()
+        await self._dark()
+        log_event("plan over", plan=plan.plan_id, reason=book.end.reason if book.end else "done")
+        await self._forget_plan()
+
+    async def _digest(self, plan: Plan, book: PlanBook) -> None:
+        recorder = self._recorder
+        assert recorder is not None
+        stop = recorder.complete()
+        if stop > recorder.recorded:
+            column, rows = recorder.record(stop)
+            self._waiting.append(column)
+            self._rows.extend(rows)
+            await self.release_rounds(plan, stop)
+        upto = min(recorder.recorded, book.summarised_rounds)
+        if upto > self._sent_rounds:
+            await self._send_column(plan, upto)
+
+    async def _send_column(self, plan: Plan, upto: int) -> None:
+        """Our column, once we know what the midpoint decided of these rounds: what came late is masked in it."""
+        first = self._sent_rounds
+        whole = ColumnArrays.joined(self._waiting)
+        column = whole.between(first, upto)
+        self._waiting = [whole.between(upto, whole.stop_round)] if upto < whole.stop_round else []
+        mask = column.mask.copy()
+        for round_, reason in self._doubts.items():
+            if first <= round_ < upto and mask[round_ - first] == 0:
+                mask[round_ - first] = reason
+        column = ColumnArrays(first, column.attempt, column.pattern, mask)
+        rows = [row for row in self._rows if row.round < upto]
+        self._rows = self._rows[len(rows) :]
+        if rows:
+            self.publish(Rows(plan_id=plan.plan_id, party=self.site, rows=rows))
+        self.publish(column.column(plan.plan_id, self.site, midpoint=False))
+        self._sent_rounds = upto
+        await self._journal.sync()
+
+    async def _dark(self) -> None:
+        for role, method in (("pulse_sequencer", "abort"), ("awg", "stop")):
+            await self.host.call(self.host.name_of(role), method)
+
+    async def _forget_plan(self) -> None:
+        self.plan, self._play, self._recorder, self._shots = None, None, None, None
+        await self.clock.idle()
+
+    # --- what comes in ---
+
+    async def _read_tags(self) -> None:
+        tagger = self.host.name_of("time_tagger")
+        while True:
+            raw = await self.host.call(tagger, "read", READ_S)
+            if not raw.data:
+                continue
+            block = self._decoder.feed(raw.data)
+            pulses = block.t_ps[block.channel == PPS]
+            if len(pulses):
+                await self._label(pulses)
+            if self._recorder is not None:
+                self._recorder.feed(block, self._decoder.horizon_ps)
+            if self._shots is not None:
+                self._shots.feed(block, self._decoder.horizon_ps)
+            self._progress.set()
+
+    async def _label(self, pulses: Any) -> None:
+        """The first pulse is labelled by lab time, if that is within 0.3 s of it; the others are counted."""
+        now_s = (await self.clock.now_ps()) / PS_PER_S
+        if self._labels.last_label is None and now_s % 1 > 0.3:
+            return
+        faults = len(self._labels.faults)
+        self._labels.feed(np.asarray(pulses), now_s)
+        for fault in self._labels.faults[faults:]:
+            log_event("clock fault", what=fault)
+        self._pulse_seen.set()
+
+    async def _on_item(self, item: Item) -> None:
+        self._received.append(item.boot_id + item.seq.to_bytes(8, "little") + item.payload)
+        message = decode_message(item.payload)
+        if self.plan is not None and message.plan_id == self.plan.plan_id:
+            await self._note(message)
+        self.enter(message)
+        if isinstance(message, Summary | Settlement | PlanEnd):
+            self._progress.set()
+
+    async def _note(self, message: Message) -> None:
+        """Late heralds, and heralds that were announced but did not come."""
+        assert self.plan is not None
+        if isinstance(message, Herald):
+            now = await self.clock.now_ps()
+            if now > self.plan.t0_ps + message.valid_until_ps:
+                log_event("late herald", plan=message.plan_id, round=message.round)
+                self._doubts[message.round] = Reason.LATE
+        elif isinstance(message, Summary):
+            heralds = self.book(message.plan_id).heralds
+            came = sum(1 for r in range(message.first_round, message.stop_round) if r in heralds)
+            if came != message.heralds:
+                log_event("herald missing", plan=message.plan_id, announced=message.heralds, came=came)
+                self._doubts.update(
+                    dict.fromkeys(range(message.first_round, message.stop_round), Reason.HERALD_MISSING)
+                )
+
+    # --- answers ---------------------------------------------------------------------------------------------------
+
+    async def _rows_of(self, params: dict[str, Any]) -> list[Any]:
+        """Rows of settled heralds of a plan, from the ``since``-th on."""
+        return [msgspec.to_builtins(row) for row in self.book(params["plan_id"]).settled_rows(params["since"])]
+
+    def _keep_calibration(self, plan: Plan, programs: LinkPrograms, shots: ShotCounter) -> None:
+        threshold = programs.node_calibration(self.site).readout_threshold.value
+        counts = shots.counts()
+        half = counts.shape[1] // 2
+        bright, dark = counts[:, :half], counts[:, half:]
+        self._calibrations[plan.plan_id] = {
+            "bright_shots": int(bright.size),
+            "bright_right": int((bright >= threshold).sum()),
+            "dark_shots": int(dark.size),
+            "dark_right": int((dark < threshold).sum()),
+        }
+
+    async def _calibration_of(self, params: dict[str, Any]) -> dict[str, Any] | None:
+        """Counts of a readout calibration, None while it is under way."""
+        return self._calibrations.get(params["plan_id"])
+
+
+def _plan(payload: bytes) -> Plan:
+    message = decode_message(payload)
+    if not isinstance(message, Plan):
+        raise MisuseError("a proposal holds no plan", hint="both ends must run one version of qnode")
+    return message

@@ -1,0 +1,278 @@
+"""What node and midpoint daemons have in common: a place on the bus, instruments, lab time, books, a way to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
+from qnode.clock import LabClock, connect_clock
+from qnode.daemons._host import InstrumentHost, extend_driver_path
+from qnode.errors import MisuseError
+from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
+from qnode.labfile import Lab, Link, lab_hash, load_lab
+from qnode.runs import Journal, log_event, open_log
+
+__all__ = ["PS_PER_MS", "PS_PER_S", "Party", "endpoint_of", "lab_keyring", "stop_with_parent"]
+
+PS_PER_S = 1_000_000_000_000
+PS_PER_MS = 1_000_000_000
+
+HOLD_PS = 750_000_000_000
+"""Parties arm inside the last 0.75 s before T0."""
+LAST_CALL_PS = 100_000_000_000
+"""Who is not armed 0.1 s before T0 voids the plan."""
+
+
+def endpoint_of(lab: Lab, site: str, port: str) -> str:
+    """``tcp://address:port`` of a daemon's ``command``, ``stream`` or ``tap`` socket."""
+    bus = lab.sites[site].bus
+    return f"tcp://{bus.address}:{getattr(bus, f'{port}_port')}"
+
+
+def lab_keyring(lab: Lab, data_folder: Path) -> Keyring:
+    """The keys of a lab; made by themselves where every endpoint is on loopback."""
+    return Keyring.for_lab(data_folder, [endpoint_of(lab, site, "command") for site in lab.sites])
+
+
+class Party:
+    """One site of a lab at work.
+
+    Args:
+        lab_path: the lab file; its `world:` is never read here.
+        site: node or midpoint.
+        data_folder: journals, keys, logs.
+        peers: for a link over tunnels: site to the address that stands in for the one in the lab file.
+    """
+
+    def __init__(self, lab_path: Path, site: str, data_folder: Path, peers: Mapping[str, str] | None = None) -> None:
+        self.lab_path = lab_path
+        self.lab: Lab = load_lab(lab_path)
+        if site not in self.lab.sites:
+            known = ", ".join(self.lab.sites)
+            raise MisuseError(f"{lab_path}: there is no site {site}", hint=f"sites of this lab: {known}")
+        self.site = site
+        self.data_folder = data_folder
+        self.peers = dict(peers or {})
+        self.lab_sha256 = lab_hash(self.lab)
+        self.keyring = lab_keyring(self.lab, data_folder)
+        self.host = InstrumentHost(site, self.lab.sites[site], data_folder)
+        self.books: dict[str, PlanBook] = {}
+        self.plan: Plan | None = None
+        """The plan that is proposed or played now."""
+        self.state = "connecting"
+        self.stopping = asyncio.Event()
+        self.started_s = time.monotonic()
+        self.clock: LabClock
+        self.stream: StreamPublisher
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._journal: Journal
+        self._server: Server
+        self._tap: TapPublisher
+        self._programs: dict[str, LinkPrograms] = {}
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Come up, work until stopped, go to the safe state, leave.
+
+        Raises:
+            QnodeError: it could not come up; the instruments that answered are in their safe state.
+        """
+        open_log(self.site, self.data_folder)
+        extend_driver_path(self.lab_path)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        try:
+            await self._come_up()
+            await self.stopping.wait()
+        finally:
+            await self._go_down()
+
+    async def _come_up(self) -> None:
+        self._journal = Journal(self.data_folder / "streams" / f"{self.site}.journal")
+        self.stream = StreamPublisher(
+            endpoint_of(self.lab, self.site, "stream"), self.site, self.keyring, self._journal
+        )
+        self._server = Server(endpoint_of(self.lab, self.site, "command"), self.site, self.keyring, self.handlers())
+        self._tap = TapPublisher(endpoint_of(self.lab, self.site, "tap"), self.site, self.keyring)
+        self._replay()
+        await self.stream.start()
+        await self._server.start()
+        await self._tap.start()
+        self.clock = await connect_clock(self.lab.clocks[self.site].lab_time, self.site)
+        await self.host.connect()
+        await self._ready()
+        self.state = "ready"
+        log_event(
+            "ready", lab_time_ps=await self.clock.now_ps(), start_up_s=round(time.monotonic() - self.started_s, 3)
+        )
+
+    async def _go_down(self) -> None:
+        self.state = "stopping"
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for failure in await self.host.safe_all():
+            log_event("safe state failed", what=failure)
+        await self.host.close()
+        for part in ("clock", "_tap", "_server", "stream"):
+            if (closing := getattr(self, part, None)) is not None:
+                with contextlib.suppress(Exception):
+                    await closing.close()
+        if (journal := getattr(self, "_journal", None)) is not None:
+            journal.close()
+        log_event("stopped")
+
+    def spawn(self, coroutine: Any, name: str) -> asyncio.Task[Any]:
+        """A task of this daemon; when one fails, the daemon says so and stops safely."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        log_event("task failed", task=task.get_name(), error=str(task.exception()))
+        self.failed(task.get_name(), task.exception())
+
+    def failed(self, task: str, error: BaseException | None) -> None:
+        """A background task has ended with an error: stop safely; what it was stands in the log and in status."""
+        self.state = f"failed: {task}: {error}"
+        self.stopping.set()
+
+    # --- for the subclasses ---
+
+    async def _ready(self) -> None:
+        """Start what runs all the time, and return when this site is healthy."""
+        raise NotImplementedError
+
+    def handlers(self) -> dict[str, Handler]:
+        """Calls that this daemon answers."""
+        return {"status": self._status, "accounting": self._accounting, "stop": self._stop}
+
+    def read_back(self) -> Iterator[Message]:
+        """All records, own ones and received ones, in an order in which books can be rebuilt."""
+        for record in self._journal.read(1, self._journal.last_seq):
+            yield decode_message(record.payload)
+
+    # --- books -----------------------------------------------------------------------------------------------------
+
+    def _replay(self) -> None:
+        """Rebuild the books from what this party wrote before it was stopped or killed."""
+        for message in self.read_back():
+            self.enter(message)
+        if self.books:
+            log_event("journal read back", plans=len(self.books), cut=self._journal.cut)
+
+    def publish(self, message: Message) -> None:
+        """Journal a record of this party's own, send it to whoever follows, enter it."""
+        self.stream.publish(encode_message(message))
+        self.enter(message)
+
+    def enter(self, message: Message) -> None:
+        """Enter a record into the book of its plan; a plan opens its book."""
+        if isinstance(message, Plan) and message.plan_id not in self.books:
+            link = self.lab.link(message.link)
+            self.books[message.plan_id] = PlanBook(message, self.site, link.via, link.between)
+        elif (book := self.books.get(message.plan_id)) is not None:
+            book.enter(message)
+
+    def link_programs(self, plan: Plan) -> LinkPrograms:
+        """Programs of a plan's link, compiled once for the same bases."""
+        key = f"{plan.link} {sorted(plan.bases.items())} {plan.echo}"
+        if key not in self._programs:
+            self._programs[key] = LinkPrograms(self.lab, self._link(plan), plan.bases, echo=plan.echo)
+        return self._programs[key]
+
+    def _link(self, plan: Plan) -> Link:
+        try:
+            return self.lab.link(plan.link)
+        except KeyError:
+            raise MisuseError(f"{self.site}: there is no link {plan.link} in {self.lab_path}") from None
+
+    def book(self, plan_id: str) -> PlanBook:
+        """The book of a plan.
+
+        Raises:
+            MisuseError: this party never accepted it.
+        """
+        try:
+            return self.books[plan_id]
+        except KeyError:
+            raise MisuseError(f"{self.site} knows no plan {plan_id}") from None
+
+    async def release_rounds(self, plan: Plan, digested: int) -> None:
+        """Let lab time run: this party has digested rounds below ``digested``.
+
+        One round more than the credit is needed: that a round is over shows in the next one's tags.
+        """
+        ahead = digested + plan.credit_rounds + 1
+        until = plan.t0_ps + ahead * plan.round_period_ps
+        if ahead >= plan.rounds:
+            until += PS_PER_S
+        await self.clock.release(until)
+
+    # --- calls -----------------------------------------------------------------------------------------------------
+
+    async def _status(self, _params: Any) -> dict[str, Any]:
+        now = None
+        with contextlib.suppress(Exception):
+            now = await self.clock.now_ps()
+        return {
+            "site": self.site,
+            "state": self.state,
+            "pid": os.getpid(),
+            "lab_sha256": self.lab_sha256,
+            "boot_id": self.stream.boot_id.hex(),
+            "lab_time_tai_ms": None if now is None else now // PS_PER_MS,
+            "plan": None if self.plan is None else self.plan.plan_id,
+            "instruments": {
+                name: f"{who.maker} {who.model} {who.serial}" for name, who in self.host.identities.items()
+            },
+        }
+
+    async def _accounting(self, params: Any) -> dict[str, Any]:
+        """Sums over the plans of a run, from this party's own books."""
+        return run_accounting(book for book in self.books.values() if book.plan.run_id == params["run_id"])
+
+    async def _stop(self, _params: Any) -> None:
+        asyncio.get_running_loop().call_soon(self.stopping.set)
+
+
+def run_accounting(books: Any) -> dict[str, Any]:
+    """Sums of several plans' ledgers, with reasons, and the rounds that they cover."""
+    sums: dict[str, int] = {}
+    reasons: dict[str, dict[str, int]] = {"masked": {}, "expired": {}}
+    rounds = 0
+    for book in books:
+        if book.plan.kind != "heralding":
+            continue
+        rounds += book.ledger.settled_rounds
+        for name, slots in book.ledger.accounting().items():
+            sums[name] = sums.get(name, 0) + slots
+        for name, by_reason in book.ledger.slots_by_reason.items():
+            for reason, slots in by_reason.items():
+                reasons[name][reason] = reasons[name].get(reason, 0) + slots
+    return {"rounds": rounds, "slots": sums, "reasons": reasons}
+
+
+def stop_with_parent(fd: int, stopping: asyncio.Event) -> None:
+    """Stop when the pipe that the supervisor holds ends: no orphan survives it."""
+    loop = asyncio.get_running_loop()
+
+    def ended() -> None:
+        if not os.read(fd, 1):
+            loop.remove_reader(fd)
+            stopping.set()
+
+    loop.add_reader(fd, ended)
