@@ -57,9 +57,7 @@ class TagBlock:
         holes = no_gaps() if gaps is None else np.asarray(gaps, dtype=np.int64).reshape(-1, 2)
         if bool((holes[:, 1] < holes[:, 0]).any()):
             index = int(np.argmax(holes[:, 1] < holes[:, 0]))
-            raise MisuseError(
-                f"gap {index} ends at {holes[index, 1]} ps, before its start at {holes[index, 0]} ps"
-            )
+            raise MisuseError(f"gap {index} ends at {holes[index, 1]} ps, before its start at {holes[index, 0]} ps")
         return cls(times, channels, holes, overflow)
 
     @classmethod

@@ -135,9 +135,7 @@ def fold(
 ) -> tuple[Int64, Int32, Int64, UInt8, int]:
     """(row of the sync, attempt, offset, channel, index where the times go back or -1)."""
     row, attempt, offset, out_channel = _outputs(t_ps.size)
-    count, bad = _fold(
-        t_ps, channel, sync, first_open, period, attempts, width, row, attempt, offset, out_channel
-    )
+    count, bad = _fold(t_ps, channel, sync, first_open, period, attempts, width, row, attempt, offset, out_channel)
     return row[:count].copy(), attempt[:count].copy(), offset[:count].copy(), out_channel[:count].copy(), bad
 
 
@@ -157,9 +155,7 @@ def patterns(
 ) -> tuple[Int64, Int32, UInt8, Int64] | None:
     """Rows of `Patterns`, or None when the clicks have to be sorted first."""
     out_round, out_attempt, out_first, out_pattern = _outputs(rounds.size)
-    count = _patterns(
-        rounds, attempts, offsets, channels, bits, out_round, out_attempt, out_pattern, out_first
-    )
+    count = _patterns(rounds, attempts, offsets, channels, bits, out_round, out_attempt, out_pattern, out_first)
     if count < 0:
         return None
     return (

@@ -37,9 +37,7 @@ class WindowTrain:
 
     def __post_init__(self) -> None:
         if self.first_open_ps < 0:
-            raise MisuseError(
-                f"first_open_ps is {self.first_open_ps}", hint="windows open after the round's sync"
-            )
+            raise MisuseError(f"first_open_ps is {self.first_open_ps}", hint="windows open after the round's sync")
         if not 1 <= self.attempts < 1 << 31:
             raise MisuseError(f"attempts is {self.attempts}", hint="give 1 .. 2**31 - 1")
         if not 1 <= self.width_ps <= self.period_ps:
@@ -48,9 +46,7 @@ class WindowTrain:
                 hint="give 0 < width_ps <= period_ps: windows don't overlap",
             )
         if self.first_open_ps + self.period_ps * self.attempts > MAX_SPAN_PS:
-            raise MisuseError(
-                f"{self.attempts} attempts of {self.period_ps} ps do not fit in int64 picoseconds"
-            )
+            raise MisuseError(f"{self.attempts} attempts of {self.period_ps} ps do not fit in int64 picoseconds")
 
     @property
     def end_ps(self) -> int:
@@ -177,9 +173,7 @@ def _windows(rounds: Int64, relative: Int64, channels: UInt8, train: WindowTrain
     )
 
 
-def click_patterns(
-    clicks: Clicks, channels: Sequence[int] = (1, 2), *, backend: Backend = "auto"
-) -> Patterns:
+def click_patterns(clicks: Clicks, channels: Sequence[int] = (1, 2), *, backend: Backend = "auto") -> Patterns:
     """Which of ``channels`` clicked in each (round, attempt).
 
     Clicks of other channels are left out; a channel that clicks twice in a window sets its bit once.
@@ -205,12 +199,8 @@ def click_patterns(
     order = np.lexsort((attempts, rounds))
     rounds, attempts, used = rounds[order], attempts[order], used[order]
     if not used.size:
-        return Patterns(
-            np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.int64)
-        )
-    new = np.flatnonzero(
-        np.concatenate(([True], (rounds[1:] != rounds[:-1]) | (attempts[1:] != attempts[:-1])))
-    )
+        return Patterns(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.int64))
+    new = np.flatnonzero(np.concatenate(([True], (rounds[1:] != rounds[:-1]) | (attempts[1:] != attempts[:-1]))))
     return Patterns(
         rounds[new],
         attempts[new],

@@ -48,9 +48,7 @@ def test_a_tag_on_the_sync_belongs_to_that_sync(backend: str) -> None:
     assert rows(clicks) == [(0, 0, 0, 1), (1, 0, 0, 1), (1, 0, 9, 1)]
 
 
-def by_loop(
-    tags: list[tuple[int, int]], syncs: list[int], train: WindowTrain
-) -> list[tuple[int, int, int, int]]:
+def by_loop(tags: list[tuple[int, int]], syncs: list[int], train: WindowTrain) -> list[tuple[int, int, int, int]]:
     found = []
     for time, channel in tags:
         before = [k for k, sync in enumerate(syncs) if sync <= time]
@@ -96,9 +94,7 @@ def test_fold_and_patterns_follow_the_definition(
         assert list(zip(patterns.round.tolist(), patterns.attempt.tolist(), strict=True)) == sorted(table)
         assert patterns.pattern.tolist() == [table[key][0] for key in sorted(table)]
         assert patterns.first_offset_ps.tolist() == [table[key][1] for key in sorted(table)]
-        relative = [
-            (k, t - sync_list[k], c) for t, c in tags for k in [sum(s <= t for s in sync_list) - 1] if k >= 0
-        ]
+        relative = [(k, t - sync_list[k], c) for t, c in tags for k in [sum(s <= t for s in sync_list) - 1] if k >= 0]
         again = fold_relative(
             [r[0] for r in relative],
             [r[1] for r in relative],
@@ -141,9 +137,7 @@ def test_no_tags_no_rows(backend: str) -> None:
 def test_bad_input_names_the_place(backend: str) -> None:
     with pytest.raises(MisuseError, match=r"t_ps is not sorted: t_ps\[2\] = 4 after 5"):
         fold([1, 5, 4], [1, 1, 1], [0], TRAIN, backend=backend)  # type: ignore[arg-type]
-    with pytest.raises(
-        MisuseError, match=r"sync_t_ps is not strictly increasing: sync_t_ps\[1\] = 3 after 3"
-    ):
+    with pytest.raises(MisuseError, match=r"sync_t_ps is not strictly increasing: sync_t_ps\[1\] = 3 after 3"):
         fold([1], [1], [3, 3], TRAIN, backend=backend)  # type: ignore[arg-type]
     with pytest.raises(MisuseError, match=r"channel\[0\] = 0"):
         fold([1], [0], [0], TRAIN, backend=backend)  # type: ignore[arg-type]
@@ -166,9 +160,7 @@ def test_windows_that_cannot_be(numbers: tuple[int, int, int, int], text: str) -
         WindowTrain(*numbers)
 
 
-@pytest.mark.parametrize(
-    ("channels", "text"), [((), "0 channels"), ((1, 1), "named twice"), ((0,), "out of range")]
-)
+@pytest.mark.parametrize(("channels", "text"), [((), "0 channels"), ((1, 1), "named twice"), ((0,), "out of range")])
 def test_pattern_channels_that_cannot_be(channels: tuple[int, ...], text: str) -> None:
     with pytest.raises(MisuseError, match=text):
         click_patterns(fold([], [], [], TRAIN, backend="numpy"), channels, backend="numpy")
