@@ -9,15 +9,23 @@ come in the order of time. A word is *impossible* when it carries neither a chan
 both, or when time goes back by less than half a wrap without a dummy word. A word is *doubtful* when it
 jumps by more than 16.8 ms, unless it is a dummy after a tag, or a dummy that keeps a beat with the dummy
 before: a shifted stream makes doubtful words at once. A doubtful word, and what follows it, waits until 6
-words free of doubt or 24 possible words have come after it. An impossible word opens a gap, which reaches
-back over the last 8 words; the stream is taken up again at the next byte from which 16 words make sense.
-After a gap longer than a wrap the times are off by whole wraps. A burst of lost bytes that is a multiple of
-four shifts nothing and can't be seen here.
+    words free of doubt or 24 possible words have come after it.
+
+One shift hides better: with the top byte of each word before its lower three, time seems to run 256 times
+faster and the low byte creeps up by one after each wrap. Four steps in a row like that, one of them a wrap,
+are impossible too.
+
+An impossible word opens a gap, which reaches back over the last 8 words, or to where the creeping began.
+The stream is taken up again where 16 words make sense; of the four alignments, that in which least time
+passes. In a slow stream (below some 200 words/s) wraps may have been missed meanwhile: then the gap never
+ends, all that follows is in doubt, and a new decoder has to be started. A burst of lost bytes that is a
+multiple of four shifts nothing and can't be seen here.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +45,11 @@ POSSIBLE_WORDS = 24
 REACH_BACK_WORDS = 8
 RESYNC_WORDS = 16
 DUMMY = 0x10
+NEVER_PS = 2**63 - 1
+CREEPING_WORDS = 4
+CONTEXT_WORDS = CREEPING_WORDS + 2
+
+Words = npt.NDArray[np.uint32]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -57,11 +70,13 @@ class Tdc1Decoder:
         """Bytes that belonged to no trustworthy word."""
         self._rest = b""
         self._last: int | None = None  # unwrapped time of the last trusted word, in units of 2 ns
-        self._last_dummy = False
+        self._context = np.empty(0, np.uint32)  # the last trusted words
+        self._chain_from = 0  # time before the words whose low byte stays or creeps
         self._recent: deque[int] = deque(maxlen=REACH_BACK_WORDS)
         self._started = 0  # words trusted since the start, counted up to REACH_BACK_WORDS
         self._lost = False
         self._gap_from = 0  # picoseconds, while lost
+        self._lost_bytes = 0  # what was dropped while lost
         self._base = 0  # what the first word after the gap is unwrapped from, while lost
         self._emitted: list[tuple[Int64, npt.NDArray[np.uint8]]] = []
         self._gaps: list[tuple[int, int]] = []
@@ -73,10 +88,10 @@ class Tdc1Decoder:
         return self._take()
 
     def finish(self) -> TagBlock:
-        """What waited for confirmation is taken as it is; a gap that never closed is marked for one wrap."""
+        """What waited for confirmation is taken as it is; a gap that never closed stays open."""
         self._run(final=True)
         if self._lost:
-            self._gaps.append((self._gap_from, self._gap_from + WRAP * UNIT_PS))
+            self._gaps.append((self._gap_from, NEVER_PS))
             self._lost = False
         self.dropped_bytes += len(self._rest)
         self._rest = b""
@@ -84,7 +99,7 @@ class Tdc1Decoder:
 
     def _run(self, *, final: bool) -> None:
         while True:
-            if self._lost and not self._resync():
+            if self._lost and not self._resync(final=final):
                 return
             if not self._read_words(final=final):
                 return
@@ -94,69 +109,96 @@ class Tdc1Decoder:
         words = np.frombuffer(self._rest, "<u4", len(self._rest) // 4)
         if not words.size:
             return False
-        time, pattern, step, impossible, doubtful = _judge(words, self._last, self._last_dummy)
-        ok = int(np.argmax(impossible)) if impossible.any() else words.size
+        judged = _judge(words, self._context)
+        ok = int(np.argmax(judged.impossible)) if judged.impossible.any() else words.size
         lost = ok < words.size
-        trusted = ok if self._prompt or (final and not lost) else _trusted(doubtful[:ok])
+        trusted = ok if self._prompt or (final and not lost) else _trusted(judged.doubtful[:ok])
+        first = judged.first if self._last is None else self._last
         if trusted:
-            first = int(time[0]) if self._last is None else self._last
-            unwrapped = first + np.cumsum(step[:trusted])
-            self._accept(unwrapped, pattern[:trusted])
+            self._accept(words[:trusted], first + np.cumsum(judged.step[:trusted]), judged.creeps[:trusted])
         self._rest = self._rest[4 * trusted :]
         if lost:
-            self._lose()
+            self._lose(creeping=bool(judged.creeps[trusted : ok + 1].all()))
         return lost
 
-    def _lose(self) -> None:
+    def _lose(self, *, creeping: bool) -> None:
         self._lost = True
+        self._lost_bytes = -self.dropped_bytes
         if self._started < REACH_BACK_WORDS:  # nothing yet that the times could be unwrapped from
             self._gap_from, self._base = 0, 0
-        else:
-            self._gap_from, self._base = (self._recent[0] + 1) * UNIT_PS, self._recent[0]
+            return
+        self._base = min(self._recent[0], self._chain_from) if creeping else self._recent[0]
+        self._gap_from = (self._base + 1) * UNIT_PS
+        if self._last is not None and not creeping and self._last - self._base > HALF:
+            self._base = self._last - DOUBTFUL_STEP  # a slow stream: the last words are more than a wrap
 
-    def _accept(self, unwrapped: Int64, pattern: npt.NDArray[np.uint32]) -> None:
+    def _accept(self, words: Words, unwrapped: Int64, creeps: Bools) -> None:
+        breaks = np.flatnonzero(~creeps)
+        if breaks.size:
+            # The words just before the chain may be made of the remains of two.
+            before = [*self._recent, *unwrapped[: breaks[-1]][-REACH_BACK_WORDS:].tolist()]
+            self._chain_from = before[-min(len(before), CREEPING_WORDS)] if before else 0
         self._last = int(unwrapped[-1])
-        self._last_dummy = bool(pattern[-1] == DUMMY)
+        self._context = np.concatenate((self._context, words[-CONTEXT_WORDS:]))[-CONTEXT_WORDS:]
         self._recent.extend(unwrapped[-REACH_BACK_WORDS:].tolist())
         self._started = min(self._started + unwrapped.size, REACH_BACK_WORDS)
         self.horizon_ps = max(self.horizon_ps, self._last * UNIT_PS)
-        bits = (pattern[:, None] >> np.arange(4, dtype=np.uint32)) & 1
+        bits = (words[:, None] >> np.arange(4, dtype=np.uint32)) & 1
         row, column = np.nonzero(bits)
         if row.size:
             self._emitted.append((unwrapped[row] * UNIT_PS, (column + 1).astype(np.uint8)))
 
-    def _resync(self) -> bool:
-        """Look for the next byte from which the words make sense again; True when it was found."""
+    def _resync(self, *, final: bool) -> bool:
+        """Take the stream up where the words make sense again; True when that place was found."""
+        while (at := self._find(final=final)) is not None:
+            # The first word may be made of the remains of two: it only helped to find the place.
+            words = np.frombuffer(self._rest, "<u4", RESYNC_WORDS - 1, at + 4)
+            judged = _judge(words, words[:0])
+            unwrapped = self._base + (judged.first - self._base) % WRAP + np.cumsum(judged.step)
+            self._rest = self._rest[at + 4 * RESYNC_WORDS :]
+            self.dropped_bytes += at + 4
+            # A shifted word may have passed for a step forward: nothing goes out before what went out.
+            fresh = int(np.count_nonzero(unwrapped <= (-1 if self._last is None else self._last)))
+            self.dropped_bytes += 4 * fresh
+            if fresh == words.size:
+                self._base = int(unwrapped[-1])
+                continue
+            lost_words = (self._lost_bytes + self.dropped_bytes) // 4 + RESYNC_WORDS + POSSIBLE_WORDS
+            slow = lost_words * int(judged.step.sum()) > RESYNC_WORDS * HALF
+            self._gaps.append((self._gap_from, NEVER_PS if slow else int(unwrapped[fresh]) * UNIT_PS))
+            self._recent.clear()
+            self._context = self._context[:0]
+            self._lost = False
+            self._accept(words[fresh:], unwrapped[fresh:], judged.creeps[fresh:])
+            return True
+        return False
+
+    def _find(self, *, final: bool) -> int | None:
+        """The byte from which the words make sense, or None when more bytes are needed."""
         need = 4 * RESYNC_WORDS
         at = 0
-        while at + need <= len(self._rest):
-            words = np.frombuffer(self._rest, "<u4", RESYNC_WORDS, at)
-            time, pattern, step, impossible, _ = _judge(words, None, False)
-            if not impossible.any() and int(step.sum()) < WRAP:
-                break
+        while (elapsed := self._elapsed(at)) is None:
+            if at + need > len(self._rest):
+                self.dropped_bytes += at
+                self._rest = self._rest[at:]
+                return None
             at += 1
-        else:
-            self.dropped_bytes += at
-            self._rest = self._rest[at:]
-            return False
-        unwrapped = self._base + (int(time[0]) - self._base) % WRAP + np.cumsum(step)
-        # A shifted word may have passed as a small step forward: nothing goes out before what already
-        # went out. The first word may be made of the remains of two.
-        fresh = unwrapped > (-1 if self._last is None else self._last)
-        fresh[0] = False
-        if not fresh.any():
-            self.dropped_bytes += at + need
-            self._rest = self._rest[at + need :]
-            self._base = int(unwrapped[-1])
-            return self._resync()
-        skip = int(np.argmax(fresh))
-        self.dropped_bytes += at + 4 * skip
-        self._rest = self._rest[at + need :]
-        self._gaps.append((self._gap_from, int(unwrapped[skip]) * UNIT_PS))
-        self._recent.clear()
-        self._lost = False
-        self._accept(unwrapped[skip:], pattern[skip:])
-        return True
+        if at + 3 + need > len(self._rest) and not final:
+            return None
+        other = {at: elapsed}
+        for shift in range(1, 4):
+            elapsed = self._elapsed(at + shift)
+            if elapsed is not None:
+                other[at + shift] = elapsed
+        return min(other, key=other.__getitem__)
+
+    def _elapsed(self, at: int) -> int | None:
+        """Time that the words from byte ``at`` take, when there are enough and all of them are possible."""
+        if at + 4 * RESYNC_WORDS > len(self._rest):
+            return None
+        words = np.frombuffer(self._rest, "<u4", RESYNC_WORDS, at)
+        judged = _judge(words, words[:0])
+        return None if judged.impossible.any() else int(judged.step.sum())
 
     def _take(self) -> TagBlock:
         times = [part[0] for part in self._emitted]
@@ -171,25 +213,40 @@ class Tdc1Decoder:
         )
 
 
-def _judge(
-    words: npt.NDArray[np.uint32], last: int | None, last_dummy: bool
-) -> tuple[Int64, npt.NDArray[np.uint32], Int64, Bools, Bools]:
-    """(time, pattern, forward step, impossible, doubtful) of each word, from the one before."""
-    time = (words >> np.uint32(5)).astype(np.int64)
-    pattern = words & np.uint32(0x1F)
-    before = np.empty_like(time)
-    before[0] = time[0] if last is None else last % WRAP
-    before[1:] = time[:-1]
-    step = time - before
+class _Judged(NamedTuple):
+    """One entry a word."""
+
+    first: int
+    step: Int64
+    impossible: Bools
+    doubtful: Bools
+    creeps: Bools
+
+
+def _judge(words: Words, context: Words) -> _Judged:
+    """Judge words after their ``context``, the words before them."""
+    every = np.concatenate((context, words))
+    time = (every >> np.uint32(5)).astype(np.int64)
+    pattern = every & np.uint32(0x1F)
+    step = np.diff(time, prepend=time[0])
     dummy = pattern == DUMMY
-    after_dummy = np.concatenate(([last_dummy], dummy[:-1]))
+    after_dummy = np.concatenate(([False], dummy[:-1]))
     # No instrument says the same time twice: the second of two equal dummies is a wrap later.
     back = (step < 0) | (dummy & after_dummy & (step == 0))
     wrapped = back & (dummy | (step <= -HALF))
-    impossible = (back & ~wrapped) | (pattern == 0) | (pattern > DUMMY)
     step[back] += WRAP
+    low = (every & np.uint32(0xFF)).astype(np.int64)
+    after_back = np.concatenate(([False], back[:-1]))
+    creeps = np.diff(low, prepend=-2) % 256 == after_back
+    creeping = after_back & creeps
+    for before in range(1, CREEPING_WORDS):
+        creeping[before:] &= creeps[:-before]
+        creeping[:before] = False
+    impossible = (back & ~wrapped) | (pattern == 0) | (pattern > DUMMY) | creeping
     regular = dummy & (~after_dummy | (step % DUMMY_BEAT == 0))
-    return time, pattern, step, impossible, (step >= DOUBTFUL_STEP) & ~regular
+    doubtful = (step >= DOUBTFUL_STEP) & ~regular
+    new = slice(context.size, None)
+    return _Judged(int(time[context.size]), step[new], impossible[new], doubtful[new], creeps[new])
 
 
 def _trusted(doubtful: Bools) -> int:
