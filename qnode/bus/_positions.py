@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import struct
+import weakref
 import zlib
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from qnode.bus._stream import StreamJournal
+from qnode.bus._stream import Item, StreamJournal
 from qnode.errors import MisuseError
 
 __all__ = ["FilePositions", "JournalPositions", "Position", "PositionStore"]
 
 _SLOT = struct.Struct("<QQ16sI")
 _SLOT_BODY = _SLOT.size - 4
-_BOOT_ID_SIZE = 16
+_IDENTITY = struct.Struct("<16sQ")
 
 
 class Position(NamedTuple):
@@ -59,6 +60,8 @@ class FilePositions:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        weakref.finalize(self, os.close, self._fd)
         self._turn, self._position = self._read()
 
     def load(self) -> Position:
@@ -69,13 +72,10 @@ class FilePositions:
         """Keep a position: one write into the older of two slots, so that a torn write leaves the other."""
         self._turn += 1
         body = _SLOT.pack(self._turn, position.seq, position.boot_id, 0)[:_SLOT_BODY]
-        with self.path.open("r+b", buffering=0) as file:
-            os.pwrite(file.fileno(), body + zlib.crc32(body).to_bytes(4, "little"), self._turn % 2 * _SLOT.size)
+        os.pwrite(self._fd, body + zlib.crc32(body).to_bytes(4, "little"), self._turn % 2 * _SLOT.size)
         self._position = position
 
     def _read(self) -> tuple[int, Position]:
-        if not self.path.exists():
-            self.path.touch()
         data = self.path.read_bytes()
         found = (0, Position())
         for start in range(0, len(data) - _SLOT.size + 1, _SLOT.size):
@@ -90,8 +90,8 @@ class FilePositions:
 class JournalPositions:
     """A position that is the consumer's own journal: an item and its number are kept by one write.
 
-    The consumer appends each item it has dealt with under the item's number, the payload beginning with its boot id
-    (`record`); so an item is in the journal once, whatever is killed when.
+    The consumer appends each item that it has dealt with by `record`; so an item is in the journal once, whatever is
+    killed when. Records are the boot id (16 bytes), the number (u64, little-endian), then the consumer's payload.
 
     Args:
         journal: the consumer's, holding nothing else.
@@ -101,21 +101,21 @@ class JournalPositions:
         positions = JournalPositions(journal)
         async with StreamSubscriber(endpoint, "midpoint", "alice", keyring, positions) as stream:
             async for item in stream:
-                positions.record(item.boot_id, item.seq, item.payload)
+                positions.record(item, item.payload)
     """
 
     def __init__(self, journal: StreamJournal) -> None:
         self._journal = journal
 
-    def record(self, boot_id: bytes, seq: int, payload: bytes, *, kind: int = 0) -> None:
+    def record(self, item: Item, payload: bytes) -> None:
         """Append what became of an item; ``payload`` is the consumer's own."""
-        self._journal.append(boot_id + payload, kind=kind, seq=seq)
+        self._journal.append(item.boot_id + item.seq.to_bytes(8, "little") + payload, kind=item.kind)
 
     def load(self) -> Position:
-        """Give the identity of the journal's last record."""
+        """Give the identity of the item recorded last."""
         last = self._journal.last_seq
-        for record in self._journal.read(last, last):
-            return Position(record.payload[:_BOOT_ID_SIZE], record.seq)
+        for stored in self._journal.read(last, last):
+            return Position(*_IDENTITY.unpack_from(stored.payload))
         return Position()
 
     def save(self, position: Position) -> None:

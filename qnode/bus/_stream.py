@@ -57,13 +57,13 @@ class StoredRecord(Protocol):
     """What the bus reads of a journal's record."""
 
     @property
-    def seq(self) -> int: ...  # noqa: D102
+    def seq(self) -> int: ...
     @property
-    def kind(self) -> int: ...  # noqa: D102
+    def kind(self) -> int: ...
     @property
-    def wall_ns(self) -> int: ...  # noqa: D102
+    def wall_ns(self) -> int: ...
     @property
-    def payload(self) -> bytes: ...  # noqa: D102
+    def payload(self) -> bytes: ...
 
 
 class StreamJournal(Protocol):

@@ -1,4 +1,4 @@
-"""The append-only record file: what is written here is never lost by kill -9, and says so when a power cut took it.
+r"""The append-only record file: what is written here is never lost by kill -9, and says so when a power cut took it.
 
 File: the 8 bytes ``QNJRNL1\n``, then records, little-endian::
 
@@ -19,8 +19,9 @@ import time
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -247,10 +248,8 @@ class Journal:
     async def _sync_group(self) -> None:
         self._full_group.clear()
         if self._last_seq - self._durable_seq < self._gather_records:
-            try:
+            with suppress(TimeoutError):  # a small group is a group too
                 await asyncio.wait_for(self._full_group.wait(), self._gather_s)
-            except TimeoutError:
-                pass  # a small group is a group too
         if self._syncer is None:
             self._syncer = ThreadPoolExecutor(1, thread_name_prefix="journal-sync")
         await asyncio.get_running_loop().run_in_executor(self._syncer, self.sync_now)
@@ -326,7 +325,7 @@ class Journal:
             os.fdatasync(self._fd)
 
     def _scan(self, offset: int, end: int, *, at_open: bool = False) -> Iterator[tuple[Record, int]]:
-        """Records from ``offset`` on; at open a record that can't be whole ends the scan if nothing follows it."""
+        """Records from ``offset`` on; at open, bytes that are no record end the scan if no record follows them."""
         buffer = b""
         start = offset
         while offset < end:
@@ -343,20 +342,22 @@ class Journal:
                 buffer, start, at = self._chunk(offset, min(max(size, _CHUNK), end - offset)), offset, 0
             sealed = buffer[at + 8 : at + size]
             if zlib.crc32(sealed) != crc:
-                if at_open and offset + size < end and self._whole_record_at(offset + size, end):
-                    raise self._damaged(offset)
                 break
             yield Record(seq, kind, wall_ns, sealed[_SEALED.size :]), offset
             offset += size
-        if offset < end and not at_open:
+        if offset < end and (not at_open or self._whole_record_after(offset, end)):
             raise self._damaged(offset)
 
-    def _whole_record_at(self, offset: int, end: int) -> bool:
-        scan: Callable[[], object] = lambda: next(self._scan(offset, end), None)  # noqa: E731
-        try:
-            return scan() is not None
-        except JournalError:
-            return False
+    def _whole_record_after(self, offset: int, end: int) -> bool:
+        """Whether a record begins behind ``offset``: then what stands there is damage and no torn tail."""
+        tail = self._chunk(offset, min(end - offset, _CHUNK))
+        for at in range(1, len(tail) - _HEAD.size + 1):
+            length, crc, seq, _, _ = _HEAD.unpack_from(tail, at)
+            stop = at + _HEAD.size + length
+            likely = self._last_seq < seq <= self._last_seq + 2 * len(tail) and offset + stop <= end
+            if likely and zlib.crc32(self._chunk(offset + at + 8, stop - at - 8)) == crc:
+                return True
+        return False
 
     def _chunk(self, offset: int, size: int) -> bytes:
         return os.pread(self._fd, size, offset)
