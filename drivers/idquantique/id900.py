@@ -8,6 +8,7 @@ order of calls is the one of the maker's samples.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -86,7 +87,7 @@ class ID900(Instrument):
         """Ask ``*IDN?``; see `drivers.roles.RoleInstrument`."""
         text = self.ask_raw("*IDN?")
         fields = [field.strip() for field in text.split(",")]
-        if len(fields) < 4 or "ID900" not in text.upper():
+        if len(fields) < 4 or not re.search(r"ID(900|1000)", text):
             raise self._fault(f"another device answers *IDN?: {text!r}", hint="give the address of the ID900")
         return Identity(*fields[:4])
 
@@ -129,7 +130,7 @@ class ID900(Instrument):
             for channel in channels:
                 self._open_stream(channel)
             self._set("REC:PLAY")
-        except InstrumentError:
+        except Exception:
             self._quietly_off()
             raise
 
@@ -302,6 +303,11 @@ class ID900(Instrument):
         answer = self._ask_dlt(
             f"start-stream --address {self._host} --channel {channel} --stream-port {port} --with-ref-index"
         )
+        if not isinstance(answer, dict) or "id" not in answer:
+            raise self._fault(
+                f"DataLinkTarget at {self._dlt.endpoint} gave no id for channel {channel}: {answer!r}",
+                hint="check the service's version against the driver",
+            )
         self._ids[channel] = str(answer["id"])
         try:
             self._streams.connect(channel, f"tcp://{self._dlt_host}:{port}", self._timeout_s)
