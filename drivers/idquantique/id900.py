@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -176,16 +177,19 @@ class ID900(Instrument):
             InstrumentError: box or DLT are silent, or one of them counts errors, that is lost stamps. Everything that
                 answers is off then all the same.
         """
-        self._set("REC:STOP")
         ids, self._ids = self._ids, {}
         self._streams.close()
         losses: dict[int, list[Any]] = {}
-        for channel, identifier in ids.items():
-            self._final[channel] = self._ask_dlt(f"stop --id {identifier}").get("status") or {}
-            losses[channel] = list(self._final[channel].get("errors", []))
-            self._set(f"RAW{channel}:SEND OFF")
-            if (errors := self.ask_raw(f"RAW{channel}:ERRORS?").strip()) != "0":
-                losses[channel].append({"description": f"RAW{channel}:ERRORS? is {errors}"})
+        silences: list[InstrumentError] = []
+        steps: list[Callable[[], None]] = [lambda: self._set("REC:STOP")]
+        steps += [partial(self._end_stream, channel, identifier, losses) for channel, identifier in ids.items()]
+        for step in steps:
+            try:
+                step()
+            except InstrumentError as error:
+                silences.append(error)
+        if silences:
+            raise silences[0]
         self._refuse_losses(losses)
 
     def enter_safe_state(self) -> None:
@@ -319,6 +323,13 @@ class ID900(Instrument):
                 waited_s=self._timeout_s,
             ) from error
         self._set(f"RAW{channel}:SEND ON")
+
+    def _end_stream(self, channel: int, identifier: str, losses: dict[int, list[Any]]) -> None:
+        self._set(f"RAW{channel}:SEND OFF")
+        self._final[channel] = self._ask_dlt(f"stop --id {identifier}").get("status") or {}
+        losses[channel] = list(self._final[channel].get("errors", []))
+        if (errors := self.ask_raw(f"RAW{channel}:ERRORS?").strip()) != "0":
+            losses[channel].append({"description": f"RAW{channel}:ERRORS? is {errors}"})
 
     def _end_acquisitions(self) -> None:
         self._ids.clear()
