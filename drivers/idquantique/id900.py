@@ -325,8 +325,10 @@ class ID900(Instrument):
         self._set(f"RAW{channel}:SEND ON")
 
     def _end_stream(self, channel: int, identifier: str, losses: dict[int, list[Any]]) -> None:
-        self._set(f"RAW{channel}:SEND OFF")
-        self._final[channel] = self._ask_dlt(f"stop --id {identifier}").get("status") or {}
+        try:
+            self._final[channel] = self._ask_dlt(f"stop --id {identifier}").get("status") or {}
+        finally:
+            self._set(f"RAW{channel}:SEND OFF")
         losses[channel] = list(self._final[channel].get("errors", []))
         if (errors := self.ask_raw(f"RAW{channel}:ERRORS?").strip()) != "0":
             losses[channel].append({"description": f"RAW{channel}:ERRORS? is {errors}"})

@@ -149,11 +149,11 @@ def test_asks_both_in_the_order_of_the_makers_samples(peer: Peer, tagger: ID900)
     tagger.stop()
     assert peer.asked == [
         "REC:STOP",
-        "RAW1:SEND OFF",
         "stop --id 127.0.42.5:4242",
+        "RAW1:SEND OFF",
         "RAW1:ERRORS?",
-        "RAW3:SEND OFF",
         "stop --id 127.0.42.5:4244",
+        "RAW3:SEND OFF",
         "RAW3:ERRORS?",
     ]
 
@@ -234,7 +234,7 @@ def test_stop_goes_on_past_what_fails(peer: Peer, tagger: ID900) -> None:
     with pytest.raises(InstrumentError, match="no such id"):
         tagger.stop()
     assert f"stop --id {HOST}:4244" in peer.asked
-    assert "RAW3:SEND OFF" in peer.asked
+    assert {"RAW1:SEND OFF", "RAW3:SEND OFF"} <= set(peer.asked)
 
 
 def test_streams_of_a_killed_owner_are_ended_first(peer: Peer, tagger: ID900) -> None:
