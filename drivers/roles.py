@@ -100,7 +100,9 @@ class PulseProgram:
 class RoleInstrument(Protocol):
     """What every instrument of ours answers."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As the lab file calls it."""
 
     def identify(self) -> Identity:
         """Ask the instrument who it is.

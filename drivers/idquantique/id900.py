@@ -8,7 +8,9 @@ order of calls is the one of the maker's samples.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -86,7 +88,7 @@ class ID900(Instrument):
         """Ask ``*IDN?``; see `drivers.roles.RoleInstrument`."""
         text = self.ask_raw("*IDN?")
         fields = [field.strip() for field in text.split(",")]
-        if len(fields) < 4 or "ID900" not in text.upper():
+        if len(fields) < 4 or not re.search(r"ID(900|1000)", text):
             raise self._fault(f"another device answers *IDN?: {text!r}", hint="give the address of the ID900")
         return Identity(*fields[:4])
 
@@ -129,7 +131,7 @@ class ID900(Instrument):
             for channel in channels:
                 self._open_stream(channel)
             self._set("REC:PLAY")
-        except InstrumentError:
+        except Exception:
             self._quietly_off()
             raise
 
@@ -175,16 +177,19 @@ class ID900(Instrument):
             InstrumentError: box or DLT are silent, or one of them counts errors, that is lost stamps. Everything that
                 answers is off then all the same.
         """
-        self._set("REC:STOP")
         ids, self._ids = self._ids, {}
         self._streams.close()
         losses: dict[int, list[Any]] = {}
-        for channel, identifier in ids.items():
-            self._final[channel] = self._ask_dlt(f"stop --id {identifier}").get("status") or {}
-            losses[channel] = list(self._final[channel].get("errors", []))
-            self._set(f"RAW{channel}:SEND OFF")
-            if (errors := self.ask_raw(f"RAW{channel}:ERRORS?").strip()) != "0":
-                losses[channel].append({"description": f"RAW{channel}:ERRORS? is {errors}"})
+        silences: list[InstrumentError] = []
+        steps: list[Callable[[], None]] = [lambda: self._set("REC:STOP")]
+        steps += [partial(self._end_stream, channel, identifier, losses) for channel, identifier in ids.items()]
+        for step in steps:
+            try:
+                step()
+            except InstrumentError as error:
+                silences.append(error)
+        if silences:
+            raise silences[0]
         self._refuse_losses(losses)
 
     def enter_safe_state(self) -> None:
@@ -302,6 +307,11 @@ class ID900(Instrument):
         answer = self._ask_dlt(
             f"start-stream --address {self._host} --channel {channel} --stream-port {port} --with-ref-index"
         )
+        if not isinstance(answer, dict) or "id" not in answer:
+            raise self._fault(
+                f"DataLinkTarget at {self._dlt.endpoint} gave no id for channel {channel}: {answer!r}",
+                hint="check the service's version against the driver",
+            )
         self._ids[channel] = str(answer["id"])
         try:
             self._streams.connect(channel, f"tcp://{self._dlt_host}:{port}", self._timeout_s)
@@ -313,6 +323,15 @@ class ID900(Instrument):
                 waited_s=self._timeout_s,
             ) from error
         self._set(f"RAW{channel}:SEND ON")
+
+    def _end_stream(self, channel: int, identifier: str, losses: dict[int, list[Any]]) -> None:
+        try:
+            self._final[channel] = self._ask_dlt(f"stop --id {identifier}").get("status") or {}
+        finally:
+            self._set(f"RAW{channel}:SEND OFF")
+        losses[channel] = list(self._final[channel].get("errors", []))
+        if (errors := self.ask_raw(f"RAW{channel}:ERRORS?").strip()) != "0":
+            losses[channel].append({"description": f"RAW{channel}:ERRORS? is {errors}"})
 
     def _end_acquisitions(self) -> None:
         self._ids.clear()
