@@ -105,7 +105,10 @@ class PulserSim(Protocol):
     """A pulse sequencer as the world sees it. Methods are called from the world's thread and return at once."""
 
     name: str
-    playback: PulserPlayback
+
+    @property
+    def playback(self) -> PulserPlayback:
+        """The newest one; read-only for the world."""
 
     def world_started(self, revision: int, at_ps: int) -> None:
         """The edge came and it streams; ignored when the instrument has changed since ``revision``."""
@@ -118,7 +121,10 @@ class AwgSim(Protocol):
     """An AWG as the world sees it."""
 
     name: str
-    playback: AwgPlayback
+
+    @property
+    def playback(self) -> AwgPlayback:
+        """The newest one; read-only for the world."""
 
     def world_playing(self, playing: bool) -> None:
         """Whether triggers keep it playing just now (else it waits for one)."""
@@ -128,7 +134,10 @@ class TaggerSim(Protocol):
     """A tagger as the world sees it."""
 
     name: str
-    playback: TaggerPlayback
+
+    @property
+    def playback(self) -> TaggerPlayback:
+        """The newest one; read-only for the world."""
 
     def deliver(self, origin_ps: int, t_ps: NDArray[np.int64], channel: NDArray[np.uint8], until_ps: int) -> None:
         """Edges at its inputs, sorted in time, all that came up to lab time ``until_ps``; may be empty.
