@@ -1,7 +1,7 @@
 """A stranger's TDC1 client, from the maker's public scripts and documentation page, on pyserial.
 
-It knows: `\\r\\n` ends a command, `;` too; answers are lines; in time-stamp mode u32 words follow without framing, and
-bit 31 falling tells that 2**27 ticks of 2 ns went by.
+It knows: CR LF ends a command, `;` too; answers are lines; in time-stamp mode u32 words follow without framing,
+and bit 31 falling tells that 2**27 ticks of 2 ns went by.
 """
 
 import os

@@ -101,7 +101,7 @@ class PtyPort:
         self.discard()
         self._loop.remove_reader(self._near)
         with contextlib.suppress(OSError):
-            if self._path.is_symlink() and os.readlink(self._path) == self._far_name:
+            if self._path.is_symlink() and str(self._path.readlink()) == self._far_name:
                 self._path.unlink()
         os.close(self._near)
         os.close(self._far)

@@ -160,7 +160,7 @@ class TDC1(SimInstrument):
                 t_ps + (origin_ps - self._stream_origin_ps), channel, until_ps - self._stream_origin_ps
             )
             if words.size:
-                lost = self._port.write(memoryview(words).cast("B"), unit=4) // 4
+                lost = self._port.write(words.tobytes(), unit=4) // 4
                 if lost:
                     self.overflow_words += lost
                     self._status |= _OVERFLOW_BIT
