@@ -5,9 +5,8 @@ An exact Fock-space calculation, at any efficiency. Each emitter's optical pulse
 operator on six modes: two detectors x two temporal modes (what both photons share, and what only the second one has),
 one loss mode per node. Sources, formulas and checks stand in ``docs/explanation/world-physics.md``.
 
-Conventions: index 1 of a qubit is bright, 0 is dark; two-qubit states are in the order |00>, |01>, |10>, |11> with
-    node a first;
-a click pattern is a bit mask, 0 none, 1 detector 1 alone, 2 detector 2 alone, 3 both.
+Conventions: index 1 of a qubit is bright, 0 is dark; two-qubit states are in the order |00>, |01>, |10>, |11>, node a
+first; a click pattern is a bit mask, 0 none, 1 detector 1 alone, 2 detector 2 alone, 3 both.
 """
 
 from __future__ import annotations
