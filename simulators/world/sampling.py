@@ -1,8 +1,8 @@
 """Random draws of the world: counter-based generators, and which attempts click.
 
 Every generator is a Philox stream addressed by (seed, place, epoch, block), so a block's draws don't depend on what
-was drawn before, how fast, or by whom. Attempts that click are found by skipping geometrically; the attempt-by-attempt
-sampler beside it has the same distribution.
+was drawn before, how fast, or by whom. Attempts that click are found by skipping geometrically; the
+attempt-by-attempt sampler beside it has the same distribution.
 """
 
 from __future__ import annotations
