@@ -100,7 +100,7 @@ def sample_attempts(
         uniform = generator.random((min(step, rounds - start), attempts_per_round))
         clicked = uniform >= edges[0]
         first = clicked.argmax(axis=1)
-        row = np.flatnonzero(clicked.any(axis=1))
+        row = np.flatnonzero(clicked[np.arange(first.size), first])
         attempt[start + row] = first[row]
         pattern[start + row] = np.searchsorted(edges, uniform[row, first[row]], side="right")
     return attempt, pattern
@@ -154,9 +154,11 @@ def _hit_rounds(round_rate: float, rounds: int, generator: np.random.Generator) 
     """Rounds with a click, ascending; round_rate is -ln P(no click in a round)."""
     found: list[NDArray[np.int64]] = []
     last = -1
+    # Enough for one pass as a rule; it must not depend on anything but the arguments.
+    size = min(_CHUNK, 16 + int(1.1 * rounds * -expm1(-round_rate)))
     while last < rounds:
         # Cut far skips before they are integers: a rate near zero makes them larger than 64 bits.
-        ahead = np.minimum(generator.standard_exponential(64) / round_rate, float(rounds)).astype(np.int64)
+        ahead = np.minimum(generator.standard_exponential(size) / round_rate, float(rounds)).astype(np.int64)
         reached = last + np.cumsum(ahead + 1)
         found.append(reached)
         last = int(reached[-1])
