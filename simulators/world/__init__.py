@@ -1,0 +1,1 @@
+"""The one physical world behind the simulated instruments: rack, link physics, quantum states, noise, clocks."""
