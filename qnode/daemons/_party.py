@@ -7,14 +7,14 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
 from qnode.clock import LabClock, connect_clock
 from qnode.daemons._host import InstrumentHost, extend_driver_path
-from qnode.errors import MisuseError
+from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
 from qnode.labfile import Lab, Link, lab_hash, load_lab
 from qnode.runs import Journal, log_event, open_log
@@ -69,6 +69,9 @@ class Party:
         self.state = "connecting"
         self.stopping = asyncio.Event()
         self.started_s = time.monotonic()
+        self.when_ready: Callable[[], None] = lambda: None
+        self.failure: QnodeError | None = None
+        """Why a background part of this daemon ended."""
         self.clock: LabClock
         self.stream: StreamPublisher
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -111,6 +114,7 @@ class Party:
         await self.host.connect()
         await self._ready()
         self.state = "ready"
+        self.when_ready()
         log_event(
             "ready", lab_time_ps=await self.clock.now_ps(), start_up_s=round(time.monotonic() - self.started_s, 3)
         )
@@ -148,6 +152,7 @@ class Party:
     def failed(self, task: str, error: BaseException | None) -> None:
         """A background task has ended with an error: stop safely; what it was stands in the log and in status."""
         self.state = f"failed: {task}: {error}"
+        self.failure = error if isinstance(error, QnodeError) else QnodeError(f"{self.site}: {task}: {error!r}")
         self.stopping.set()
 
     # --- for the subclasses ---

@@ -1,0 +1,51 @@
+"""``qnode fault``: through the control endpoint of the simulators."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from qnode.cli._exit import say
+from qnode.errors import MisuseError, NetworkError
+from qnode.labfile import load_lab, load_world
+
+__all__ = ["ask_simulators", "fault"]
+
+ANSWER_S = 10.0
+
+
+def fault(lab_path: Path, instrument: str, what: str) -> None:
+    """Unplug or plug a simulated instrument."""
+    lab = load_lab(lab_path)
+    known = [f"{site}.{name}" for site, part in lab.sites.items() for name in part.instruments]
+    if instrument not in known:
+        raise MisuseError(f"{lab_path}: there is no instrument {instrument}", hint=f"there are {', '.join(known)}")
+    if what not in ("unplug", "plug"):
+        raise MisuseError(f"fault {what} is not known", hint="faults are unplug and plug")
+    answer = ask_simulators(load_world(lab_path).control, {"op": "fault", "instrument": instrument, "fault": what})
+    say(f"{instrument}: {answer.get('state', what)}")
+
+
+def ask_simulators(control: str, request: dict[str, Any]) -> dict[str, Any]:
+    """One question to the simulators' control endpoint.
+
+    Raises:
+        NetworkError: they do not run.
+        MisuseError: they refuse.
+    """
+    address = urlsplit(control)
+    try:
+        with socket.create_connection((address.hostname, address.port), timeout=ANSWER_S) as connection:
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            line = connection.makefile("rb").readline()
+    except OSError as error:
+        raise NetworkError(
+            f"no simulators at {control}: {error.strerror or error}", hint="start them with `qnode simulate LAB`"
+        ) from error
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise MisuseError(str(answer["error"]))
+    return answer

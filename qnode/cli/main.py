@@ -1,0 +1,176 @@
+"""``qnode``: the commands and their options. Bodies live in one module a command and are imported when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="qnode",
+    help="Control stack for quantum-network nodes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+run_app = typer.Typer(help="Run an experiment on a lab; a simulated lab is brought up for it.", no_args_is_help=True)
+app.add_typer(run_app, name="run")
+
+LabFile = Annotated[Path, typer.Argument(metavar="LAB", help="Lab file.")]
+DataFolder = Annotated[Path | None, typer.Option("--data", help="Data folder instead of the lab file's.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the simulated world, instead of the lab file's.", min=0)]
+Speed = Annotated[str | None, typer.Option(help="1: real time; max: as fast as the computer; any factor.")]
+Lifeline = Annotated[int | None, typer.Option("--lifeline-fd", hidden=True)]
+Notify = Annotated[int | None, typer.Option("--notify-fd", hidden=True)]
+
+
+def _guard(command: Any, *args: Any, **kwargs: Any) -> None:
+    from qnode.cli._exit import run_command
+
+    run_command(command, *args, **kwargs)
+
+
+@run_app.command()
+def heralding(
+    lab: LabFile,
+    heralds: Annotated[int, typer.Option(help="Settled heralds wanted.", min=1)] = 500,
+    link: Annotated[str | None, typer.Option(help="Link; needed where the lab has several.")] = None,
+    seed: Seed = None,
+    speed: Speed = None,
+    credit: Annotated[int, typer.Option(help="Rounds that simulated lab time may run ahead.", min=1)] = 1024,
+    echo: Annotated[bool, typer.Option(help="Leave the echo out of the branch with --no-echo.")] = True,
+    data: DataFolder = None,
+    json: Json = False,
+) -> None:
+    """Herald entanglement on a link and measure its fidelity."""
+    from qnode.cli import _run
+
+    _guard(_run.heralding, lab, heralds, link, seed, speed, credit, echo, data, json)
+
+
+@app.command()
+def check(
+    lab: LabFile,
+    online: Annotated[bool, typer.Option("--online", help="Also ask the instruments and daemons.")] = False,
+    draw: Annotated[
+        Path | None, typer.Option(help="Draw one round, decoded from what is uploaded (PNG, SVG).")
+    ] = None,
+    data: DataFolder = None,
+    json: Json = False,
+) -> None:
+    """Check a lab before switching on: schema, wires, sequences, loop timing."""
+    from qnode.cli import _check
+
+    _guard(_check.check, lab, online, draw, data, json)
+
+
+@app.command()
+def predict(
+    lab: LabFile,
+    monte_carlo: Annotated[int, typer.Option(help="Also sample N heralds from the uploaded programs.", min=0)] = 0,
+    seed: Seed = None,
+    data: DataFolder = None,
+    json: Json = False,
+) -> None:
+    """What the physics says of each link."""
+    from qnode.cli import _predict
+
+    _guard(_predict.predict, lab, monte_carlo, seed, data, json)
+
+
+@app.command()
+def simulate(
+    lab: LabFile,
+    seed: Seed = None,
+    speed: Speed = None,
+    data: DataFolder = None,
+    lifeline_fd: Lifeline = None,
+    notify_fd: Notify = None,
+) -> None:
+    """Run all simulators of a lab in this process."""
+    from qnode.cli import _simulate
+
+    _guard(_simulate.simulate, lab, seed, speed, data, lifeline_fd, notify_fd)
+
+
+Peer = Annotated[
+    list[str] | None, typer.Option("--via", help="SITE=ADDRESS: reach a site there, e.g. through a tunnel.")
+]
+
+
+@app.command()
+def node(
+    lab: LabFile,
+    name: Annotated[str, typer.Argument(help="Node.")],
+    data: DataFolder = None,
+    via: Peer = None,
+    lifeline_fd: Lifeline = None,
+    notify_fd: Notify = None,
+) -> None:
+    """Run the daemon of a node in this process."""
+    from qnode.cli import _daemon
+
+    _guard(_daemon.daemon, "node", lab, name, data, via or [], lifeline_fd, notify_fd)
+
+
+@app.command()
+def midpoint(
+    lab: LabFile,
+    name: Annotated[str, typer.Argument(help="Midpoint.")],
+    data: DataFolder = None,
+    via: Peer = None,
+    lifeline_fd: Lifeline = None,
+    notify_fd: Notify = None,
+) -> None:
+    """Run the daemon of a midpoint in this process."""
+    from qnode.cli import _daemon
+
+    _guard(_daemon.daemon, "midpoint", lab, name, data, via or [], lifeline_fd, notify_fd)
+
+
+@app.command()
+def runs(
+    data: Annotated[Path, typer.Option("--data", help="Data folder.")] = Path("qnode-data"), json: Json = False
+) -> None:
+    """List the runs of a data folder."""
+    from qnode.cli import _runs
+
+    _guard(_runs.list_runs, data, json)
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="Run, or the beginning of its name; `last`.")],
+    data: Annotated[Path, typer.Option("--data", help="Data folder.")] = Path("qnode-data"),
+    json: Json = False,
+) -> None:
+    """Show a run: result, accounting, where its files are."""
+    from qnode.cli import _runs
+
+    _guard(_runs.show_run, run, data, json)
+
+
+@app.command()
+def logs(
+    lab: LabFile,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
+    data: DataFolder = None,
+) -> None:
+    """The log of all processes, merged."""
+    from qnode.cli import _logs
+
+    _guard(_logs.logs, lab, follow, data)
+
+
+@app.command()
+def fault(
+    lab: LabFile,
+    instrument: Annotated[str, typer.Argument(help="SITE.INSTRUMENT, simulated.")],
+    what: Annotated[str, typer.Argument(metavar="FAULT", help="unplug or plug.")],
+) -> None:
+    """Do something to a simulated instrument."""
+    from qnode.cli import _fault
+
+    _guard(_fault.fault, lab, instrument, what)

@@ -1,0 +1,5 @@
+"""A lab from outside: calls to its daemons over the bus."""
+
+from qnode.client._connection import LabConnection
+
+__all__ = ["LabConnection"]

@@ -1,0 +1,82 @@
+"""One operator's connections to all daemons of a lab."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from qnode.bus import Client, Keyring
+from qnode.errors import NetworkError, QnodeError
+from qnode.labfile import Lab, lab_hash, load_lab
+
+__all__ = ["LabConnection"]
+
+OPERATOR = "operator"
+STATUS_S = 2.0
+
+
+class LabConnection:
+    """Calls to every site of a lab; a context manager.
+
+    Args:
+        lab_path: the lab file; its `world:` is never read.
+        data_folder: where the keys are.
+    """
+
+    def __init__(self, lab_path: Path, data_folder: Path) -> None:
+        self.lab_path = lab_path
+        self.lab: Lab = load_lab(lab_path)
+        self.data_folder = data_folder
+        endpoints = {
+            name: f"tcp://{site.bus.address}:{site.bus.command_port}" for name, site in self.lab.sites.items()
+        }
+        keyring = Keyring.for_lab(data_folder, endpoints.values())
+        self._clients = {name: Client(endpoint, name, OPERATOR, keyring) for name, endpoint in endpoints.items()}
+
+    async def __aenter__(self) -> Self:
+        for client in self._clients.values():
+            await client.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+    async def call(self, site: str, name: str, params: Any = None, *, timeout_s: float = 10.0) -> Any:
+        """Call a daemon.
+
+        Raises:
+            QnodeError: what the daemon raised, or that it does not answer.
+        """
+        return await self._clients[site].call(name, params, timeout_s=timeout_s)
+
+    async def statuses(self, timeout_s: float = STATUS_S) -> dict[str, dict[str, Any] | None]:
+        """Status of each site, None where it does not answer."""
+        names = list(self._clients)
+        answers = await asyncio.gather(
+            *(self.call(name, "status", timeout_s=timeout_s) for name in names), return_exceptions=True
+        )
+        return {
+            name: None if isinstance(answer, BaseException) else answer
+            for name, answer in zip(names, answers, strict=True)
+        }
+
+    async def require_same_lab(self) -> None:
+        """Check that every daemon answers and was started with this lab file.
+
+        Raises:
+            NetworkError: one does not.
+        """
+        mine = lab_hash(self.lab)
+        for name, status in (await self.statuses(timeout_s=10.0)).items():
+            if status is None:
+                raise NetworkError(f"{name} does not answer at {self.lab.sites[name].bus.address}")
+            if status["lab_sha256"] != mine:
+                raise QnodeError(
+                    f"{name} runs another lab file than {self.lab_path}",
+                    hint="stop it and start it again with this one",
+                )

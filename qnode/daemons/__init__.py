@@ -1,0 +1,6 @@
+"""The processes of a lab: node, midpoint, and the supervisor that starts them."""
+
+from qnode.daemons._main import run_daemon
+from qnode.daemons._supervisor import Child, Supervisor, SupervisorError, notify
+
+__all__ = ["Child", "Supervisor", "SupervisorError", "notify", "run_daemon"]

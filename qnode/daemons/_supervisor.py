@@ -1,0 +1,223 @@
+"""Starts the processes of a lab on this host, waits until each says it is ready, and leaves none behind.
+
+Each child holds the reading end of a pipe from here and stops safely when the pipe ends, however this process ends.
+Words as systemd uses them: notify (``READY=1`` on a descriptor), restart on failure, restart_sec, start_limit_burst.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qnode.errors import QnodeError
+from qnode.runs import log_event
+
+__all__ = ["Child", "Supervisor", "SupervisorError", "notify"]
+
+READY_S = 60.0
+STOP_S = 15.0
+RESTART_S = 0.5
+START_LIMIT_BURST = 3
+
+
+class SupervisorError(QnodeError):
+    """A process did not come up, or died."""
+
+    code = "supervisor"
+
+
+def notify(fd: int | None, text: str) -> None:
+    """Tell whoever started this process, over a descriptor that it gave; nothing where it gave none."""
+    if fd is not None:
+        with contextlib.suppress(OSError):
+            os.write(fd, text.encode() + b"\n")
+
+
+@dataclass
+class Child:
+    """One process under supervision."""
+
+    name: str
+    command: Sequence[str]
+    restart: bool
+    process: asyncio.subprocess.Process | None = None
+    ready: asyncio.Future[None] | None = None
+    starts: int = 0
+    lifeline: int = -1
+    """Writing end of its pipe."""
+    said: str = ""
+    """Last word that it sent on its notify descriptor, beside READY=1."""
+    watcher: asyncio.Task[None] | None = None
+    stopping: bool = field(default=False)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return None if self.process is None or self.process.returncode is not None else self.process.pid
+
+
+class Supervisor:
+    """Holds the processes of a lab.
+
+    Args:
+        data_folder: where their output goes (``log/<name>.out``).
+        on_exit: called with (child, exit code) when one ends that was not asked to.
+    """
+
+    def __init__(self, data_folder: Path, on_exit: Callable[[Child, int], None] | None = None) -> None:
+        self.children: dict[str, Child] = {}
+        self._data_folder = data_folder
+        self._on_exit = on_exit
+
+    async def start(self, name: str, arguments: Sequence[str], *, restart: bool = False) -> Child:
+        """Start ``qnode <arguments>`` and return when it says that it is ready.
+
+        Raises:
+            SupervisorError: it ended first (with its last words), or was not ready in time.
+        """
+        child = Child(name, [sys.executable, "-m", "qnode", *arguments], restart)
+        self.children[name] = child
+        await self._launch(child)
+        await self._await_ready(child)
+        return child
+
+    async def _launch(self, child: Child) -> None:
+        lifeline_read, child.lifeline = os.pipe()
+        notify_read, notify_write = os.pipe()
+        output = self._data_folder / "log" / f"{child.name}.out"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with output.open("ab") as out:
+                child.process = await asyncio.create_subprocess_exec(
+                    *child.command,
+                    "--lifeline-fd",
+                    str(lifeline_read),
+                    "--notify-fd",
+                    str(notify_write),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    pass_fds=(lifeline_read, notify_write),
+                    start_new_session=True,
+                )
+        finally:
+            os.close(lifeline_read)
+            os.close(notify_write)
+        child.starts += 1
+        child.ready = asyncio.get_running_loop().create_future()
+        self._listen(child, notify_read)
+        child.watcher = asyncio.get_running_loop().create_task(self._watch(child), name=f"watch {child.name}")
+
+    def _listen(self, child: Child, fd: int) -> None:
+        loop = asyncio.get_running_loop()
+        buffer = b""
+        ready = child.ready
+
+        def readable() -> None:
+            nonlocal buffer
+            data = os.read(fd, 65536)
+            if not data:
+                loop.remove_reader(fd)
+                os.close(fd)
+                return
+            buffer += data
+            *lines, buffer = buffer.split(b"\n")
+            for line in lines:
+                if line == b"READY=1":
+                    if ready is not None and not ready.done():
+                        ready.set_result(None)
+                else:
+                    child.said = line.decode(errors="replace")
+
+        loop.add_reader(fd, readable)
+
+    async def _await_ready(self, child: Child) -> None:
+        assert child.ready is not None
+        assert child.process is not None
+        gone: asyncio.Future[int] = asyncio.ensure_future(child.process.wait())
+        started = time.monotonic()
+        either: set[asyncio.Future[Any]] = {child.ready, gone}
+        await asyncio.wait(either, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        if child.ready.done():
+            gone.cancel()
+            return
+        if gone.done():
+            # Its last words may still be in the pipe.
+            await asyncio.sleep(0)
+            words = child.said.removeprefix("ERROR=") or self._last_words(child)
+            raise SupervisorError(words or f"{child.name} ended with exit code {gone.result()} before it was ready")
+        gone.cancel()
+        raise SupervisorError(
+            f"{child.name} was not ready after {time.monotonic() - started:.0f} s",
+            hint=f"see {self._data_folder}/log/{child.name}.out",
+        )
+
+    def _last_words(self, child: Child) -> str:
+        output = self._data_folder / "log" / f"{child.name}.out"
+        lines = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
+        return f"{child.name}: {lines[-1]}" if lines else ""
+
+    async def _watch(self, child: Child) -> None:
+        assert child.process is not None
+        code = await child.process.wait()
+        self._cut_lifeline(child)
+        if child.stopping:
+            return
+        log_event("process ended", child=child.name, exit_code=code)
+        was_ready = child.ready is not None and child.ready.done()
+        if self._on_exit is not None and was_ready:
+            self._on_exit(child, code)
+        if child.restart and was_ready and child.starts < START_LIMIT_BURST:
+            await asyncio.sleep(RESTART_S)
+            if not child.stopping:
+                log_event("restarting", child=child.name)
+                await self._launch(child)
+
+    async def wait_ready(self, name: str) -> None:
+        """Return when a child that is being restarted is ready again.
+
+        Raises:
+            SupervisorError: it is not, in time.
+        """
+        child = self.children[name]
+        deadline = time.monotonic() + READY_S
+        while child.pid is None or child.ready is None:
+            if time.monotonic() > deadline or child.starts >= START_LIMIT_BURST:
+                raise SupervisorError(f"{name} does not run any more")
+            await asyncio.sleep(RESTART_S / 5)
+        await self._await_ready(child)
+
+    async def stop(self, names: Sequence[str] | None = None) -> None:
+        """Ask the named children (all) to stop, wait, and kill what does not."""
+        chosen = [self.children[name] for name in (names or list(self.children))]
+        for child in chosen:
+            child.stopping = True
+            if child.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGTERM)
+        for child in chosen:
+            process = child.process
+            if process is None:
+                continue
+            try:
+                await asyncio.wait_for(process.wait(), STOP_S)
+            except TimeoutError:
+                log_event("killed", child=child.name)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            self._cut_lifeline(child)
+
+    @staticmethod
+    def _cut_lifeline(child: Child) -> None:
+        if child.lifeline >= 0:
+            os.close(child.lifeline)
+            child.lifeline = -1
