@@ -121,10 +121,10 @@ class Link:
 
     def start(self) -> None:
         """Begin to connect, in the running loop."""
-        if self._socket is not None:
-            return
         if self._closed:
             raise NetworkError(f"the connection to {self.peer} at {self.endpoint} is closed", hint="make a new one")
+        if self._socket is not None:
+            return
         socket = make_socket(
             zmq.DEALER,
             self._keyring.pair(self.own_identity),
@@ -234,8 +234,10 @@ class Link:
             self._hello_at = 0.0
             self._hello()
         elif event == zmq.EVENT_DISCONNECTED:
-            self._attached = False
-            self._lost("the link is cut")
+            # Also follows a failed handshake, which has said more.
+            if self._attached:
+                self._attached = False
+                self._lost("the link is cut")
         elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             self._knock_at = time.monotonic() + _KNOCK_AGAIN_S
             self._refused(

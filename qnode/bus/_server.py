@@ -16,7 +16,7 @@ import msgspec
 from qnode.bus._errors import CallTimeoutError, RefusedError
 from qnode.bus._hub import Hub, Session
 from qnode.bus._keys import Keyring
-from qnode.bus._sockets import COMMANDS
+from qnode.bus._sockets import ANSWERS
 from qnode.bus._wire import COMMAND_FEATURES, Call, Fault, Result, Upstream, WireError, encode, pack_error
 from qnode.errors import MisuseError, NetworkError
 
@@ -100,7 +100,7 @@ class Server:
             endpoint,
             identity,
             keyring,
-            COMMANDS,
+            ANSWERS,
             features=COMMAND_FEATURES,
             silent_after_s=_SILENT_AFTER_S,
             on_message=self._receive,

@@ -11,7 +11,7 @@ import zmq
 from qnode.bus._keys import KeyPair, Keyring
 from qnode.bus._zap import context, register_domain
 
-__all__ = ["COMMANDS", "STREAM", "TAP", "Pump", "Traffic", "make_socket"]
+__all__ = ["ANSWERS", "COMMANDS", "STREAM", "TAP", "Pump", "Traffic", "make_socket"]
 
 _HEARTBEAT_MS = 200
 _HEARTBEAT_TIMEOUT_MS = 600
@@ -32,6 +32,8 @@ class Traffic:
 
 COMMANDS = Traffic(send_hwm=10, receive_hwm=1000)
 """Few: a command that waits in a pipe behind a cut would arrive stale."""
+ANSWERS = Traffic(send_hwm=1000, receive_hwm=1000)
+"""The same plane from the answering end: callers bound the age of answers by their own time-outs."""
 STREAM = Traffic(send_hwm=64, receive_hwm=256)
 """Messages are batches here, and the journal heals what is refused."""
 TAP = Traffic(send_hwm=1000, receive_hwm=1000)
