@@ -222,6 +222,10 @@ class TektronixAWG5014C(TektronixAWG5014):
         self._send([":AWGC:STOP", *self._outputs(0), ":AWGC:DC:STAT 0"])
         self._await_states("stopped")
 
+    def connect_message(self, idn_param: str = "IDN", begin_time: float | None = None) -> None:
+        """Greet in the log; QCoDeS prints, but stdout belongs to the program that uses us."""
+        self.log.info("connected to %s", self._resource)
+
     # --- line ------------------------------------------------------------------------------------------------------
 
     def write_raw(self, cmd: str) -> None:
@@ -381,9 +385,11 @@ class TektronixAWG5014C(TektronixAWG5014):
         for channel in self.channels:
             for quantity in ("amp", "offset"):
                 name = f"ch{channel.channel}_{quantity}"
-                parameter = self.add_parameter(
-                    name, parameter_class=DelegateParameter, source=getattr(channel, quantity)
+                # Not add_parameter(): it looks the name up, which is what warns.
+                parameter = DelegateParameter(
+                    name, source=getattr(channel, quantity), instrument=self, bind_to_instrument=False
                 )
+                self.parameters[name] = parameter
                 setattr(self, name, parameter)
 
     def _fault(self, what: str, *, hint: str, **context: object) -> InstrumentError:
