@@ -426,9 +426,9 @@ class NodeDaemon(Party):
         bright, dark = counts[:, :half], counts[:, half:]
         self._calibrations[plan.plan_id] = {
             "bright_shots": int(bright.size),
-            "bright_right": int((bright >= threshold).sum()),
+            "bright_ok": int((bright >= threshold).sum()),
             "dark_shots": int(dark.size),
-            "dark_right": int((dark < threshold).sum()),
+            "dark_ok": int((dark < threshold).sum()),
         }
 
     async def _calibration_of(self, params: dict[str, Any]) -> dict[str, Any] | None:

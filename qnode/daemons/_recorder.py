@@ -254,8 +254,9 @@ class NodeRecorder:
         rows = []
         for i, n in zip(index.tolist(), counts.tolist(), strict=True):
             basis = self._bases[(first + i) % len(self._bases)]
-            raw = 1 if n >= self._readout_threshold else -1
-            rows.append(NodeRow(first + i, int(attempt[i]), basis, int(charge[i]), n, raw * self._signs[basis]))
+            bright = n >= self._readout_threshold
+            outcome = self._signs[basis] if bright else -self._signs[basis]
+            rows.append(NodeRow(first + i, int(attempt[i]), basis, int(charge[i]), n, bright, outcome))
         return rows
 
 

@@ -127,6 +127,8 @@ class NodeRow(msgspec.Struct, frozen=True, array_like=True):
     """Of the branch that was played."""
     charge_counts: int
     readout_counts: int
+    bright: bool
+    """What the readout said."""
     outcome: int
     """+1 or -1, in the frame of the state right after the herald."""
 

@@ -229,6 +229,8 @@ class LinkCalibration(Entry):
 
     psi_plus_on: MeasuredName
     """Which detector heralds psi+: det1 or det2."""
+    herald_probability_per_round: MeasuredValue | None = None
+    """From an earlier run; used to plan how many rounds a number of heralds needs."""
 
 
 class Calibration(Entry):

@@ -1,0 +1,338 @@
+"""Heralding: entangled pairs on one link, counted, read out, and their fidelity.
+
+It speaks to daemons only. What it uses of the hardware was measured: the readout fidelities by the run itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from qnode.analysis import Readout
+from qnode.client import LabConnection
+from qnode.errors import NetworkError, QnodeError
+from qnode.experiments._estimates import BellEstimate, Pair, bell_estimates, mean_fidelity
+from qnode.heralds import Herald, NodeRow
+from qnode.labfile import Link
+from qnode.runs import log_event
+
+__all__ = ["HeraldingOptions", "HeraldingResult", "PlanEndedError", "Progress", "run_heralding"]
+
+POLL_S = 0.2
+CALIBRATION_ROUNDS = 100
+PILOT_ROUNDS = 2_000
+"""Length of a first plan on a link whose herald probability nobody has measured."""
+MOST_ROUNDS = 500_000
+STALL_S = 120.0
+
+
+class PlanEndedError(QnodeError):
+    """A plan ended before all its rounds were settled."""
+
+    code = "plan_ended"
+
+
+@dataclass(frozen=True)
+class HeraldingOptions:
+    """What to run."""
+
+    heralds: int
+    """Settled heralds wanted, at least."""
+    bases: str = "XYZ"
+    """Round k is read out in letter k modulo the length, at both nodes."""
+    credit_rounds: int = 1024
+    echo: bool = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands."""
+
+    phase: str
+    rounds: int
+    heralds: int
+    heralds_wanted: int
+    lab_seconds: float
+    wall_seconds: float
+    rate_hz: float
+    fidelity: float | None
+    fidelity_err: float | None
+    wall_seconds_left: float | None
+
+
+@dataclass
+class HeraldingResult:
+    """What came out."""
+
+    run_id: str
+    link: str
+    nodes: tuple[str, str]
+    pairs: list[Pair]
+    readout: dict[str, dict[str, int]]
+    """Counts of the readout calibration of each node."""
+    rounds: int
+    round_period_ps: int
+    accounting: dict[str, dict[str, Any]]
+    ended: str
+    """``done``, or why the run ended early."""
+    expired: list[Any] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Lab time of the rounds."""
+        return self.rounds * self.round_period_ps / 1e12
+
+    @property
+    def rate_hz(self) -> float:
+        """Settled heralds a second of lab time."""
+        return len(self.pairs) / self.seconds if self.rounds else 0.0
+
+    def readouts(self) -> tuple[Readout, Readout]:
+        """The readout model of each node, as this run measured it."""
+        first, second = (Readout.measured(node, **self.readout[node]) for node in self.nodes)
+        return first, second
+
+    def bells(self) -> dict[str, BellEstimate]:
+        """Correlators and fidelity of each Bell state that came, corrected for readout."""
+        return bell_estimates(self.pairs, *self.readouts())
+
+    def sha256(self) -> str:
+        """Hash over all settled pairs: equal for equal physics, whatever the plans were called."""
+        digest = hashlib.sha256()
+        for p in self.pairs:
+            row = [p.round, p.attempt, p.pattern, p.bell, *p.bases, *p.outcomes]
+            digest.update(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+        return digest.hexdigest()
+
+
+async def run_heralding(
+    lab: LabConnection,
+    link: Link,
+    options: HeraldingOptions,
+    run_id: str,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> HeraldingResult:
+    """Measure the readouts, then play plans until enough heralds are settled.
+
+    Args:
+        lab: connections to all daemons.
+        link: where.
+        options: what.
+        run_id: name of the run.
+        on_progress: called some times a second.
+
+    Raises:
+        QnodeError: a daemon refuses or is silent before the first plan has begun. Later the result says how far it
+            came and why it ended.
+    """
+    return await _Heralding(lab, link, options, run_id, on_progress).run()
+
+
+class _Heralding:
+    def __init__(
+        self,
+        lab: LabConnection,
+        link: Link,
+        options: HeraldingOptions,
+        run_id: str,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.lab, self.link, self.options, self.run_id = lab, link, options, run_id
+        self._on_progress = on_progress
+        self._started = time.monotonic()
+        self._result = HeraldingResult(
+            run_id, link.name, link.between, [], {}, 0, link.round_period_ps, {}, "interrupted"
+        )
+
+    async def run(self) -> HeraldingResult:
+        result = self._result
+        await self._calibrate()
+        try:
+            while len(result.pairs) < self.options.heralds:
+                await self._play(self._rounds_wanted())
+            result.ended = "done"
+        except PlanEndedError as error:
+            result.ended = str(error)
+        result.accounting = await self._accounting()
+        return result
+
+    def _rounds_wanted(self) -> int:
+        """Rounds of the next plan, from what was measured before: two standard deviations more than needed."""
+        result = self._result
+        wanted = self.options.heralds - len(result.pairs)
+        measured = self.lab.lab.calibration.links[self.link.name].herald_probability_per_round
+        if result.pairs:
+            p = len(result.pairs) / result.rounds
+        elif result.rounds == 0 and measured is not None:
+            p = measured.value
+        elif result.rounds == 0:
+            return PILOT_ROUNDS
+        else:
+            return min(2 * result.rounds, MOST_ROUNDS)
+        return min(math.ceil((wanted + 2 * math.sqrt(wanted)) / p), MOST_ROUNDS)
+
+    async def _propose(self, kind: str, rounds: int) -> str:
+        answer = await self.lab.call(
+            self.link.via,
+            "play",
+            {
+                "run_id": self.run_id,
+                "kind": kind,
+                "link": self.link.name,
+                "rounds": rounds,
+                "first_round": self._result.rounds,
+                "bases": dict.fromkeys(self.link.between, self.options.bases),
+                "credit_rounds": self.options.credit_rounds,
+                "echo": self.options.echo,
+            },
+            timeout_s=60.0,
+        )
+        return str(answer["plan_id"])
+
+    async def _calibrate(self) -> None:
+        """Readout fidelities through the wire: pumped spins, and pumped and flipped ones."""
+        plan_id = await self._propose("readout_calibration", CALIBRATION_ROUNDS)
+        deadline = time.monotonic() + STALL_S
+        for node in self.link.between:
+            while (counts := await self.lab.call(node, "calibration", {"plan_id": plan_id})) is None:
+                outcome = (await self.lab.call(self.link.via, "progress", {"plan_id": plan_id}))["outcome"]
+                if outcome not in ("playing", "done"):
+                    raise PlanEndedError(f"readout calibration: {outcome}")
+                if time.monotonic() > deadline:
+                    raise PlanEndedError(f"readout calibration: no counts of {node} after {STALL_S:g} s")
+                self._tell("readout calibration", 0)
+                await asyncio.sleep(POLL_S)
+            self._result.readout[node] = counts
+        while any((await self.lab.call(node, "status"))["plan"] for node in self.link.between):
+            if time.monotonic() > deadline:
+                raise PlanEndedError("readout calibration: a node does not come to rest")
+            await asyncio.sleep(POLL_S / 4)
+
+    async def _play(self, rounds: int) -> None:
+        plan_id = await self._propose("heralding", rounds)
+        collector = _Collector(self.lab, self.link, plan_id, self._result.rounds)
+        settled = 0
+        while True:
+            progress = await self.lab.call(self.link.via, "progress", {"plan_id": plan_id})
+            await self._collect(collector)
+            settled = progress["settled_rounds"]
+            self._tell("heralding", settled)
+            if progress["outcome"] != "playing":
+                break
+            await asyncio.sleep(POLL_S)
+        self._result.expired.extend(progress["expired"])
+        # The nodes hear of the last settlement a moment later than the midpoint says it.
+        await collector.drain(progress["heralds"], self._result.pairs)
+        self._result.rounds += settled
+        if progress["outcome"] != "done":
+            raise PlanEndedError(str(progress["outcome"]))
+        await self._await_rest()
+
+    async def _collect(self, collector: _Collector) -> None:
+        """Take the pairs that are there; a node that does not answer now may do so after its restart."""
+        try:
+            self._result.pairs.extend(await collector.collect())
+        except NetworkError as error:
+            log_event("pairs not collected", error=str(error))
+
+    async def _await_rest(self) -> None:
+        deadline = time.monotonic() + STALL_S
+        sites = (*self.link.between, self.link.via)
+        while any((await self.lab.call(site, "status"))["plan"] for site in sites):
+            if time.monotonic() > deadline:
+                raise PlanEndedError("a party does not come to rest after its plan")
+            await asyncio.sleep(POLL_S / 4)
+
+    async def _accounting(self) -> dict[str, dict[str, Any]]:
+        parties = (*self.link.between, self.link.via)
+        answers = await asyncio.gather(
+            *(self.lab.call(party, "accounting", {"run_id": self.run_id}) for party in parties),
+            return_exceptions=True,
+        )
+        return {
+            party: {"error": str(answer)} if isinstance(answer, BaseException) else answer
+            for party, answer in zip(parties, answers, strict=True)
+        }
+
+    def _tell(self, phase: str, settled: int) -> None:
+        result = self._result
+        rounds, heralds = result.rounds + settled, len(result.pairs)
+        lab_s = rounds * result.round_period_ps / 1e12
+        wall_s = time.monotonic() - self._started
+        fidelity = fidelity_err = None
+        if len(result.readout) == 2 and heralds >= 30:
+            estimate = mean_fidelity(result.bells())
+            if estimate is not None:
+                fidelity, fidelity_err = estimate.value, estimate.error
+        left = (self.options.heralds - heralds) * wall_s / heralds if heralds else None
+        self._on_progress(
+            Progress(
+                phase=phase,
+                rounds=rounds,
+                heralds=heralds,
+                heralds_wanted=self.options.heralds,
+                lab_seconds=lab_s,
+                wall_seconds=wall_s,
+                rate_hz=heralds / lab_s if lab_s else 0.0,
+                fidelity=fidelity,
+                fidelity_err=fidelity_err,
+                wall_seconds_left=None if left is None else max(left, 0.0),
+            )
+        )
+
+
+class _Collector:
+    """Joins the settled heralds of the midpoint with both nodes' rows of the same rounds."""
+
+    def __init__(self, lab: LabConnection, link: Link, plan_id: str, first_round: int) -> None:
+        self._lab, self._link, self._plan_id, self._first_round = lab, link, plan_id, first_round
+        self._joined = 0
+        self._heralds: list[Herald] = []
+        self._rows: dict[str, list[NodeRow]] = {node: [] for node in link.between}
+
+    async def collect(self) -> list[Pair]:
+        """Pairs that all three have by now and that were not given out yet."""
+        import msgspec
+
+        params = {"plan_id": self._plan_id, "since": len(self._heralds)}
+        fresh = await self._lab.call(self._link.via, "heralds", params)
+        self._heralds.extend(msgspec.convert(fresh, list[Herald]))
+        for node, rows in self._rows.items():
+            came = await self._lab.call(node, "rows", {"plan_id": self._plan_id, "since": len(rows)})
+            rows.extend(msgspec.convert(came, list[NodeRow]))
+        stop = min(len(self._heralds), *(len(rows) for rows in self._rows.values()))
+        pairs = [self._pair(index) for index in range(self._joined, stop)]
+        self._joined = stop
+        return pairs
+
+    async def drain(self, heralds: int, pairs: list[Pair]) -> None:
+        """Collect until every settled herald has its rows, or a node is gone."""
+        deadline = time.monotonic() + 10.0
+        while self._joined < heralds and time.monotonic() < deadline:
+            with contextlib.suppress(NetworkError):
+                pairs.extend(await self.collect())
+            if self._joined < heralds:
+                await asyncio.sleep(POLL_S / 4)
+
+    def _pair(self, index: int) -> Pair:
+        herald = self._heralds[index]
+        first, second = (self._rows[node][index] for node in self._link.between)
+        same = {(herald.round, herald.attempt), (first.round, first.attempt), (second.round, second.attempt)}
+        if len(same) != 1:
+            raise QnodeError(f"settled herald {index} of plan {self._plan_id} is another pair at the parties: {same}")
+        return Pair(
+            round=self._first_round + herald.round,
+            attempt=herald.attempt,
+            pattern=herald.pattern,
+            bell=herald.bell,
+            bases=(first.basis, second.basis),
+            outcomes=(first.outcome, second.outcome),
+            bright=(first.bright, second.bright),
+        )
