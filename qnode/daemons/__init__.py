@@ -2,5 +2,6 @@
 
 from qnode.daemons._main import run_daemon
 from qnode.daemons._supervisor import Child, Supervisor, SupervisorError, notify
+from qnode.daemons._upload import upload_programs
 
-__all__ = ["Child", "Supervisor", "SupervisorError", "notify", "run_daemon"]
+__all__ = ["Child", "Supervisor", "SupervisorError", "notify", "run_daemon", "upload_programs"]

@@ -1,0 +1,77 @@
+"""``qnode predict``: the closed forms, and beside them heralds sampled from what the drivers uploaded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from qnode.analysis import predict as closed_forms
+from qnode.cli._lab import load
+from qnode.daemons import upload_programs
+from qnode.labfile import Lab, load_world
+
+__all__ = ["predict"]
+
+
+def predict(lab_path: Path, monte_carlo: int, seed: int | None, data: Path | None, as_json: bool) -> None:
+    """Print what the physics says of each link."""
+    lab, folder = load(lab_path, data)
+    world = load_world(lab_path)
+    links = {name: link.as_dict() for name, link in closed_forms(lab, world).items()}
+    if monte_carlo:
+        for name, sampled in asyncio.run(_sample(lab_path, lab, folder, monte_carlo, seed)).items():
+            links[name].update(sampled)
+    if as_json:
+        sys.stdout.write(json.dumps({"links": links}) + "\n")
+        return
+    for name, numbers in links.items():
+        Console().print(_table(name, numbers))
+
+
+async def _sample(
+    lab_path: Path, lab: Lab, folder: Path, heralds: int, seed: int | None
+) -> dict[str, dict[str, Any]]:
+    """Start the simulators here, upload over their sockets as the daemons would, and let the world play."""
+    from simulators.lab import SimulatedLab, monte_carlo
+
+    simulated = SimulatedLab(lab_path, folder, seed=seed)
+    await simulated.start()
+    try:
+        sampled = {}
+        for link in lab.links:
+            await upload_programs(lab_path, lab, link, folder)
+            sampled[link.name] = await asyncio.to_thread(monte_carlo, simulated, link.name, heralds)
+        return sampled
+    finally:
+        await simulated.stop()
+
+
+def _table(name: str, numbers: dict[str, Any]) -> Table:
+    table = Table(title=name)
+    table.add_column("")
+    table.add_column("closed form", justify="right")
+    sampled = "p_herald_mc" in numbers
+    if sampled:
+        table.add_column("sampled from the uploaded programs", justify="right")
+    flat = {
+        key: value
+        for key, value in numbers.items()
+        if not isinstance(value, dict) and not key.endswith(("_mc", "_err"))
+    }
+    for key, value in flat.items():
+        cells = [f"{value:.6g}"]
+        if sampled:
+            cells.append(f"{numbers[f'{key}_mc']:.6g} ± {numbers[f'{key}_mc_err']:.2g}")
+        table.add_row(key, *cells)
+    for label, value in numbers["populations"].items():
+        cells = [f"{value:.6g}"]
+        if sampled:
+            cells.append(f"{numbers['populations_mc'][label]:.6g} ± {numbers['populations_mc_err'][label]:.2g}")
+        table.add_row(f"population {label}", *cells)
+    return table

@@ -1,0 +1,112 @@
+"""Bringing a simulated lab up for one command, and taking it down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from qnode.cli._lab import simulated_instruments
+from qnode.client import LabConnection
+from qnode.daemons import Child, Supervisor
+from qnode.errors import MisuseError
+from qnode.labfile import Lab, load_world
+
+__all__ = ["lab_up"]
+
+SIMULATORS = "simulators"
+OnExit = Callable[[Child, int], None]
+
+
+@contextlib.asynccontextmanager
+async def lab_up(
+    lab_path: Path,
+    lab: Lab,
+    folder: Path,
+    *,
+    seed: int | None,
+    speed: str | None,
+    on_exit: OnExit,
+    say: Callable[[str], None],
+) -> AsyncIterator[Supervisor | None]:
+    """All processes of a lab while the body runs; None where the lab was up already, which is then left as it is.
+
+    Raises:
+        MisuseError: the lab is a rack, or half of it runs.
+        SupervisorError: a process did not come up; all others are stopped.
+    """
+    if await _is_up(lab_path, folder, seed=seed, speed=speed):
+        yield None
+        return
+    if not simulated_instruments(lab):
+        starts = [f"qnode node {lab_path} {name}" for name in lab.nodes]
+        starts += [f"qnode midpoint {lab_path} {name}" for name in lab.midpoints]
+        raise MisuseError(
+            f"{lab_path} is a rack, and its daemons do not answer",
+            hint="start each on its own host: " + "; ".join(starts),
+        )
+    load_world(lab_path)
+    supervisor = Supervisor(folder, on_exit)
+    try:
+        await _start(supervisor, lab_path, lab, folder, seed=seed, speed=speed, say=say)
+        yield supervisor
+    finally:
+        # The daemons first: they make their instruments safe while these still answer.
+        daemons = [name for name in supervisor.children if name != SIMULATORS]
+        if daemons:
+            await supervisor.stop(daemons)
+        await supervisor.stop()
+
+
+async def _is_up(lab_path: Path, folder: Path, *, seed: int | None, speed: str | None) -> bool:
+    if not (folder / "keys").is_dir():
+        return False
+    async with LabConnection(lab_path, folder) as connection:
+        statuses = await connection.statuses(timeout_s=0.5)
+        running = [name for name, status in statuses.items() if status is not None]
+        if not running:
+            return False
+        missing = sorted(set(statuses) - set(running))
+        if missing:
+            raise MisuseError(
+                f"{' and '.join(running)} of this lab run, {' and '.join(missing)} does not answer",
+                hint="stop what runs, or start what is missing",
+            )
+        if seed is not None or speed is not None:
+            raise MisuseError(
+                "the lab is up already: --seed and --speed belong to its simulators",
+                hint="stop it first, or leave these options out",
+            )
+        await connection.require_same_lab()
+        return True
+
+
+async def _start(
+    supervisor: Supervisor,
+    lab_path: Path,
+    lab: Lab,
+    folder: Path,
+    *,
+    seed: int | None,
+    speed: str | None,
+    say: Callable[[str], None],
+) -> None:
+    options = ["--data", str(folder)]
+    world = list(options)
+    if seed is not None:
+        world += ["--seed", str(seed)]
+    if speed is not None:
+        world += ["--speed", speed]
+    say("starting simulators")
+    await supervisor.start(SIMULATORS, ["simulate", str(lab_path), *world])
+    say("starting " + ", ".join(lab.sites))
+    starts = [supervisor.start(name, ["node", str(lab_path), name, *options], restart=True) for name in lab.nodes]
+    starts += [
+        supervisor.start(name, ["midpoint", str(lab_path), name, *options], restart=True) for name in lab.midpoints
+    ]
+    results = await asyncio.gather(*starts, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    say("all healthy: identities read, references locked, pulses per second labelled")
