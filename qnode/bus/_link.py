@@ -251,7 +251,7 @@ class Link:
         elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
             self._note("what answers there does not speak as the bus does")
         else:
-            self._note(f"what answers there does not hold the key of {self.peer} that is in our keyring")
+            self._note(f"it hangs up in the handshake: it may not hold the key of {self.peer} that we have")
 
     def _receive(self) -> None:
         if self._socket is None:

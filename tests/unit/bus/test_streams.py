@@ -381,7 +381,8 @@ def test_a_subscriber_that_hangs_holds_up_nobody_and_bounds_what_waits(
 ) -> None:
     async def work() -> None:
         async with (
-            publishing(tmp_path, keyring) as publisher, subscribe(publisher.endpoint, keyring) as hanging,
+            publishing(tmp_path, keyring) as publisher,
+            subscribe(publisher.endpoint, keyring) as hanging,
             StreamSubscriber(publisher.endpoint, "midpoint", "bob", keyring) as bob,
         ):
             await hanging.wait_connected()
@@ -437,19 +438,21 @@ def test_an_item_that_could_not_be_journalled_is_not_sent(
 ) -> None:
     async def work() -> None:
         with Journal(tmp_path / "heralds.journal") as journal:
-            async with StreamPublisher(ANY, "midpoint", keyring, journal) as publisher:
-                async with subscribe(publisher.endpoint, keyring) as stream:
-                    publisher.publish(b"1")
-                    with monkeypatch.context() as full:
+            async with (
+                StreamPublisher(ANY, "midpoint", keyring, journal) as publisher,
+                subscribe(publisher.endpoint, keyring) as stream,
+            ):
+                publisher.publish(b"1")
+                with monkeypatch.context() as full:
 
-                        def no_room(*_: Any) -> int:
-                            raise OSError(28, "No space left on device")
+                    def no_room(*_: Any) -> int:
+                        raise OSError(28, "No space left on device")
 
-                        full.setattr(os, "pwrite", no_room)
-                        with pytest.raises(JournalError, match="record 2 could not be written: no room left"):
-                            publisher.publish(b"lost")
-                    assert publisher.publish(b"2") == 2
-                    assert [item.payload for item in await take(stream, 2)] == [b"1", b"2"]
+                    full.setattr(os, "pwrite", no_room)
+                    with pytest.raises(JournalError, match="record 2 could not be written: no room left"):
+                        publisher.publish(b"lost")
+                assert publisher.publish(b"2") == 2
+                assert [item.payload for item in await take(stream, 2)] == [b"1", b"2"]
 
     go(work())
 

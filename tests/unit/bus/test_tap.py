@@ -25,32 +25,36 @@ async def first(tap: TapPublisher, listener: TapSubscriber, topic: str, payload:
 
 def test_a_listener_hears_its_topics_only(keyring: Keyring, go: Go) -> None:
     async def work() -> None:
-        async with TapPublisher(ANY, "alice", keyring) as tap:
-            async with TapSubscriber(tap.endpoint, "alice", "operator", keyring, ["counts."]) as listener:
-                message = await first(tap, listener, "counts.readout", {"rate_hz": 812.5})
-                assert (message.topic, message.payload) == ("counts.readout", {"rate_hz": 812.5})
-                tap.send("log", "not for you")
-                tap.send("counts.end", None)
-                async for message in listener:
-                    assert message.topic != "log"
-                    if message.topic == "counts.end":
-                        break
+        async with (
+            TapPublisher(ANY, "alice", keyring) as tap,
+            TapSubscriber(tap.endpoint, "alice", "operator", keyring, ["counts."]) as listener,
+        ):
+            message = await first(tap, listener, "counts.readout", {"rate_hz": 812.5})
+            assert (message.topic, message.payload) == ("counts.readout", {"rate_hz": 812.5})
+            tap.send("log", "not for you")
+            tap.send("counts.end", None)
+            async for message in listener:
+                assert message.topic != "log"
+                if message.topic == "counts.end":
+                    break
 
     go(work())
 
 
 def test_a_listener_that_does_not_listen_costs_old_messages_only(keyring: Keyring, go: Go) -> None:
     async def work() -> None:
-        async with TapPublisher(ANY, "alice", keyring) as tap:
-            async with TapSubscriber(tap.endpoint, "alice", "operator", keyring) as listener:
-                await first(tap, listener, "n", 0)
-                n = 0
-                while not listener.dropped:
-                    n += 1
-                    tap.send("n", n)
-                    if n % 50 == 0:
-                        await asyncio.sleep(0.001)
-                assert len(listener._queue) == 1000
+        async with (
+            TapPublisher(ANY, "alice", keyring) as tap,
+            TapSubscriber(tap.endpoint, "alice", "operator", keyring) as listener,
+        ):
+            await first(tap, listener, "n", 0)
+            n = 0
+            while not listener.dropped:
+                n += 1
+                tap.send("n", n)
+                if n % 50 == 0:
+                    await asyncio.sleep(0.001)
+            assert len(listener._queue) == 1000
 
     go(work())
 
