@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Literal, Self, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, Self
 
 Way = Literal["up", "down"]
 """``up``: from who connects to the target; ``down``: back."""
-
-_T = TypeVar("_T")
 
 
 class FaultProxy:
@@ -25,9 +23,9 @@ class FaultProxy:
         self._listen_host = listen_host
         self._port = 0
         self._delay_s = {"up": 0.0, "down": 0.0}
-        self._flows: dict[str, asyncio.Event] = {}
+        self._flows = {"up": asyncio.Event(), "down": asyncio.Event()}
+        self._server: asyncio.Server | None = None
         self._bytes_left: dict[str, int | None] = {"up": None, "down": None}
-        self._refusing = False
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -40,70 +38,62 @@ class FaultProxy:
 
     def cut(self) -> None:
         """Break every connection and refuse new ones until `heal`."""
-        self._do(self._cut)
+        self._run(self._cut())
 
     def heal(self) -> None:
         """Take connections again and let all bytes flow."""
-
-        def heal() -> None:
-            self._refusing = False
-            self._bytes_left = {"up": None, "down": None}
-            for flow in self._flows.values():
-                flow.set()
-
-        self._do(heal)
+        self._run(self._heal())
 
     def stall(self, way: Way) -> None:
         """Keep the connections but let nothing pass one way until `heal`: it is kept, not lost."""
-        self._do(lambda: self._flows[way].clear())
+        self._run(self._set(self._flows[way].clear))
 
     def delay(self, way: Way, delay_s: float) -> None:
-        self._do(lambda: self._delay_s.__setitem__(way, delay_s))
+        self._run(self._set(lambda: self._delay_s.__setitem__(way, delay_s)))
 
     def cut_after(self, way: Way, n_bytes: int) -> None:
         """Break everything when ``n_bytes`` more have passed one way, in the middle of a message or not."""
-        self._do(lambda: self._bytes_left.__setitem__(way, n_bytes))
+        self._run(self._set(lambda: self._bytes_left.__setitem__(way, n_bytes)))
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(5.0)
+        self._run(self._heal())
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(5.0)
+        self._run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5.0)
         self._loop.close()
 
-    def _do(self, act: Callable[[], _T]) -> _T:
-        async def run() -> _T:
-            return act()
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(5.0)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(5.0)
+    async def _set(self, change: Callable[[], object]) -> None:
+        change()
 
-    async def _start(self) -> None:
-        self._flows = {"up": asyncio.Event(), "down": asyncio.Event()}
+    async def _heal(self) -> None:
+        self._bytes_left = {"up": None, "down": None}
         for flow in self._flows.values():
             flow.set()
-        self._server = await asyncio.start_server(self._serve, self._listen_host, 0)
-        self._port = self._server.sockets[0].getsockname()[1]
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, self._listen_host, self._port)
+            self._port = self._server.sockets[0].getsockname()[1]
+
+    async def _cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._writers):
+            writer.transport.abort()
 
     async def _stop(self) -> None:
-        self._server.close()
-        self._cut()
+        await self._cut()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _cut(self) -> None:
-        self._refusing = True
-        for writer in list(self._writers):
-            writer.transport.abort()
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
-            writer.transport.abort()
-            return
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError:
@@ -138,7 +128,7 @@ class FaultProxy:
                     writer.write(data[:left])
                     await writer.drain()
                     self._bytes_left[way] = None
-                    self._cut()
+                    await self._cut()
                     return
                 if left is not None:
                     self._bytes_left[way] = left - len(data)

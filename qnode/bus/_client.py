@@ -99,8 +99,8 @@ class Client:
             name: which handler.
             params: what msgpack carries, or a msgspec struct.
             timeout_s: wall time for all of it; the server does not begin a call after that.
-            idempotency_key: calls with one key are carried out once as long as the server remembers (it keeps
-                replies for a minute at least, up to 64 MiB); default a key of this call alone.
+            idempotency_key: calls with one key are carried out once as long as the server remembers (a
+                minute, for the last 16384 replies and 64 MiB at most); default a key of this call alone.
 
         Raises:
             CallTimeoutError: no answer in time.

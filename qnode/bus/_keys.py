@@ -7,6 +7,7 @@ in the folder may speak to this lab; taking it away ends that within a second or
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import re
 import secrets
@@ -25,6 +26,8 @@ __all__ = ["KeyPair", "Keyring", "on_loopback"]
 _IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _Z85_KEY = re.compile(rb"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 _OPEN_TO_OTHERS = 0o077
+
+_log = logging.getLogger(__name__)
 
 
 class KeyPair(NamedTuple):
@@ -123,13 +126,16 @@ class Keyring:
             return None
 
     def identities(self) -> dict[bytes, str]:
-        """Give who may speak to this lab: public key -> identity."""
+        """Give who may speak to this lab: public key -> identity. A file that holds no key opens to nobody."""
         found: dict[bytes, str] = {}
         for path in sorted(self.folder.glob("*.pub")):
-            if _IDENTITY.fullmatch(path.stem):
+            try:
                 key = self.find_public(path.stem)
-                if key is not None:
-                    found[key] = path.stem
+            except MisuseError as error:
+                _log.warning("%s", error)
+                continue
+            if key is not None:
+                found[key] = path.stem
         return found
 
     def create(self, identity: str) -> KeyPair:

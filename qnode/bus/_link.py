@@ -248,8 +248,10 @@ class Link:
                     endpoint=self.endpoint,
                 )
             )
+        elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+            self._note("what answers there does not speak as the bus does")
         else:
-            self._note(f"what answers there does not hold the key of {self.peer} that is in our keyring")
+            self._note(f"it hangs up in the handshake: it may not hold the key of {self.peer} that we have")
 
     def _receive(self) -> None:
         if self._socket is None:
@@ -266,8 +268,9 @@ class Link:
         elif isinstance(message, Refused):
             self._refused(unpack_error(message.error))
         elif isinstance(message, StrangeSession):
-            self._lost("it has forgotten us")
-            self._hello()
+            if self.up:  # else: one of many answers of this kind
+                self._lost("it has forgotten us")
+                self._hello()
         else:
             self._on_message(message)
 

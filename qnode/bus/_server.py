@@ -30,7 +30,7 @@ _SILENT_AFTER_S = 600.0
 _SWEEP_S = 1.0
 _RETRY_S = 0.02
 _MOST_AT_ONCE = 256
-_KEEP_REPLIES = 1024
+_KEEP_REPLIES = 16384
 _KEEP_REPLIES_S = 60.0
 _KEEP_BYTES = 64 * 1024 * 1024
 
@@ -107,7 +107,7 @@ class Server:
         )
         self._replies: OrderedDict[tuple[str, str], _Reply] = OrderedDict()
         self._reply_bytes = 0
-        self._unsent: deque[tuple[Session, Result | Fault]] = deque(maxlen=_KEEP_REPLIES)
+        self._unsent: deque[tuple[Session, Result | Fault]] = deque(maxlen=_MOST_AT_ONCE)
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.Task[None] | None = None
@@ -235,20 +235,26 @@ class Server:
 
     def _send_unsent(self) -> None:
         self._retry = None
-        unsent, self._unsent = self._unsent, deque(maxlen=_KEEP_REPLIES)
+        unsent, self._unsent = self._unsent, deque(maxlen=_MOST_AT_ONCE)
         for session, message in unsent:
             self._send(session, message)
 
     def _forget(self) -> None:
-        """Drop the oldest replies: those beyond the number and the minute that are promised, or too big together."""
+        """Drop the oldest replies: those older than a minute, or too many or too big together."""
         old = time.monotonic() - _KEEP_REPLIES_S
-        for key, reply in list(self._replies.items()):
-            spare = len(self._replies) > _KEEP_REPLIES and reply.at < old
-            if not spare and self._reply_bytes <= _KEEP_BYTES:
+        while self._replies:
+            key, oldest = next(iter(self._replies.items()))
+            if oldest.outcome is None:
+                # Under way: it goes behind those that are done, so that a hung one holds no others.
+                self._replies.move_to_end(key)
+                if self._replies[next(iter(self._replies))].outcome is None:
+                    return
+                continue
+            spare = oldest.at < old or len(self._replies) > _KEEP_REPLIES or self._reply_bytes > _KEEP_BYTES
+            if not spare:
                 return
-            if reply.outcome is not None:
-                self._reply_bytes -= reply.size
-                del self._replies[key]
+            self._reply_bytes -= oldest.size
+            del self._replies[key]
 
 
 def _answer(number: int, outcome: msgspec.Raw | WireError) -> Result | Fault:

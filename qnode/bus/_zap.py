@@ -53,12 +53,14 @@ class _Gate:
             except zmq.ContextTerminated:
                 socket.close()
                 return
+            split = frames.index(b"") + 1
             try:
-                split = frames.index(b"") + 1
-                socket.send_multipart(frames[:split] + self._answer(frames[split:]))
+                answer = self._answer(frames[split:])
             except Exception:
                 # One bad request must never end the thread: without it nobody gets in any more.
                 _log.exception("a handshake could not be judged")
+                answer = [b"1.0", frames[split + 1], b"500", b"could not be judged", b"", b""]
+            socket.send_multipart(frames[:split] + answer)
 
     def _answer(self, request: list[bytes]) -> list[bytes]:
         keyring = self._domains.get(request[2]) if len(request) >= _FRAMES else None
