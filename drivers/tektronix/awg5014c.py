@@ -14,7 +14,6 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pyvisa.errors import Error as VisaError
 from pyvisa.errors import VisaIOError
 from qcodes.instrument_drivers.tektronix import TektronixAWG5014
 from qcodes.parameters import DelegateParameter
@@ -251,7 +250,8 @@ class TektronixAWG5014C(TektronixAWG5014):
             if self._stale:
                 self._reopen()
             return call()
-        except (VisaError, OSError) as error:
+        # pyvisa-py raises a plain Exception when it can't connect.
+        except Exception as error:
             self._stale = True
             waited_s = time.monotonic() - started
             silent = isinstance(error, VisaIOError) and "TMO" in error.abbreviation

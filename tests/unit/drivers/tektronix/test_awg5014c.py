@@ -30,7 +30,7 @@ BLOCK = re.compile(rb'^:WLIS:WAV:DATA "[^"]*",#(\d)')
 class Peer:
     """Answers questions by a table, joined ones in one line; records commands and blocks in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.commands: list[str] = []
         self.blocks: dict[str, bytes] = {}
         self.messages: list[int] = []
@@ -45,7 +45,7 @@ class Peer:
             ":AWGC:RSTATE?": "1",
             ":AWGC:SEQ:TYPE?": "HARD",
         }
-        self.listener = socket.create_server((HOST, 0))
+        self.listener = socket.create_server((HOST, port))
         self.address = f"TCPIP0::{HOST}::{self.listener.getsockname()[1]}::SOCKET"
         self.connections: list[socket.socket] = []
         self.threads = [threading.Thread(target=self._accept)]
@@ -93,8 +93,9 @@ class Peer:
         return answer if isinstance(answer, bytes) else answer.encode()
 
     def close(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
         for connection in self.connections:
             if connection.fileno() >= 0:
                 connection.shutdown(socket.SHUT_RDWR)
@@ -405,6 +406,20 @@ def test_a_late_answer_is_never_read_as_the_next(peer: Peer, awg: TektronixAWG50
     peer.silent.clear()
     assert awg.state() == "waiting_for_trigger"
     assert len(peer.connections) == 2
+
+
+def test_connects_anew_after_a_power_cut(peer: Peer, awg: TektronixAWG5014C) -> None:
+    port = peer.listener.getsockname()[1]
+    peer.close()
+    for _ in range(2):
+        with pytest.raises(InstrumentError, match="check power and network cable"):
+            awg.state()
+    again = Peer(port)
+    again.answers[":AWGC:RSTATE?"] = "0"
+    assert awg.state() == "stopped"
+    assert awg.timeout() == 0.5
+    awg.close()
+    again.close()
 
 
 @pytest.mark.parametrize(
