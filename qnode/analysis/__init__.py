@@ -1,0 +1,53 @@
+"""Closed forms and estimators: numbers and arrays in, numbers with errors out.
+
+`predict_link` says what the physics gives; `correlator`, `populations` and `bell_fidelity` say what was measured.
+"""
+
+from qnode.analysis._bell import BELL_SIGNS, LABELS, chsh_fixed, chsh_maximum, correlation_matrix
+from qnode.analysis._estimate import Estimate, combine, proportion, wilson_interval
+from qnode.analysis._links import (
+    SingleClick,
+    dark_probability,
+    fibre_transmission,
+    overlap_in_window,
+    share_in_window,
+    single_click,
+)
+from qnode.analysis._predict import LinkPrediction, herald_rate_hz, node_efficiency, predict, predict_link
+from qnode.analysis._readout import (
+    OutcomeCounts,
+    Readout,
+    bell_fidelity,
+    chsh_fixed_estimate,
+    correlator,
+    populations,
+)
+
+__all__ = [
+    "BELL_SIGNS",
+    "LABELS",
+    "Estimate",
+    "LinkPrediction",
+    "OutcomeCounts",
+    "Readout",
+    "SingleClick",
+    "bell_fidelity",
+    "chsh_fixed",
+    "chsh_fixed_estimate",
+    "chsh_maximum",
+    "combine",
+    "correlation_matrix",
+    "correlator",
+    "dark_probability",
+    "fibre_transmission",
+    "herald_rate_hz",
+    "node_efficiency",
+    "overlap_in_window",
+    "populations",
+    "predict",
+    "predict_link",
+    "proportion",
+    "share_in_window",
+    "single_click",
+    "wilson_interval",
+]

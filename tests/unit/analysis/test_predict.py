@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qnode.analysis import herald_rate_hz, node_efficiency, predict, predict_link, single_click
+from qnode.errors import MisuseError
+from qnode.labfile import Lab, World, load_lab, load_world
+
+LAB_FILE = Path(__file__).parents[3] / "config" / "two_nodes.yaml"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return load_lab(LAB_FILE)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return load_world(LAB_FILE)
+
+
+def changed(world: World, node: str, **changes: Any) -> World:
+    """The world with other truths of one node."""
+    nodes = {**world.nodes, node: world.nodes[node].model_copy(update=changes)}
+    return world.model_copy(update={"nodes": nodes})
+
+
+def test_efficiency_is_the_product_of_its_losses(lab: Lab, world: World) -> None:
+    # collection 4e-4, 2 m of fibre at 8 dB/km, detector 0.8, 25 ns of a 12.4 ns decay
+    expected = 4e-4 * 10 ** (-0.016 / 10) * 0.8 * (1 - math.exp(-25 / 12.4))
+    assert node_efficiency(world, lab.link("alice-bob"), "alice") == pytest.approx(expected)
+
+
+def test_a_given_efficiency_replaces_the_product(lab: Lab, world: World) -> None:
+    other = changed(world, "bob", detection_efficiency=0.7)
+    assert node_efficiency(other, lab.link("alice-bob"), "bob") == 0.7
+
+
+def test_prediction_of_the_lab(lab: Lab, world: World) -> None:
+    """Written out: alpha 0.3, etas of the products above, 20 Hz in 25 ns, V 0.9, 14.3 deg, p2 0.04 at both."""
+    common = 10 ** (-0.016 / 10) * 0.8 * (1 - math.exp(-25 / 12.4))
+    a, ea, eb, d = 0.3, 4e-4 * common, 6e-4 * common, 1 - math.exp(-20 * 25e-9)
+    p00 = (1 - a) ** 2 * 2 * d * (1 - d)
+    p10, p01 = (a * (1 - a) * (e * (1 - d) + (1 - e) * 2 * d * (1 - d)) for e in (ea, eb))
+    p11 = (
+        a
+        * a
+        * (
+            (ea * (1 - eb) + eb * (1 - ea)) * (1 - d)
+            + ea * eb * 1.9 / 2 * (1 - d)
+            + (1 - ea) * (1 - eb) * 2 * d * (1 - d)
+        )
+    )
+    p = p00 + p01 + p10 + p11
+    c = math.sqrt(0.9) * math.exp(-(math.radians(14.3) ** 2) / 2) * 0.96 * a * (1 - a) * math.sqrt(ea * eb) * (1 - d)
+    link = predict(lab, world)["alice-bob"]
+    assert link.p_herald == pytest.approx(p, rel=1e-9)
+    assert link.fidelity == pytest.approx(((p10 + p01) / 2 + c) / p, rel=1e-9)
+    assert link.populations == pytest.approx({"00": p00 / p, "01": p01 / p, "10": p10 / p, "11": p11 / p}, rel=1e-9)
+    assert link.rate_attempting_hz == pytest.approx(p / 5.5e-6, rel=1e-9)
+    # 100 us of charge check, 250 attempts of 5.5 us, 20 us of branch
+    assert link.rate_hz == pytest.approx((1 - (1 - p) ** 250) / 1495e-6, rel=1e-9)
+    zz, xx = (p00 + p11 - p01 - p10) / p, 2 * c / p
+    assert link.chsh_s == pytest.approx(math.sqrt(2) * (abs(zz) + xx), rel=1e-9)
+    # XX and YY are the two largest correlators here.
+    assert link.chsh_s_max == pytest.approx(2 * math.sqrt(2) * xx, rel=1e-9)
+    assert (link.chsh_s, link.chsh_s_max) == pytest.approx((1.41, 1.70), abs=0.01)
+
+
+def test_names_of_the_printed_prediction(lab: Lab, world: World) -> None:
+    assert sorted(predict_link(lab, world, lab.link("alice-bob")).as_dict()) == [
+        "chsh_s", "chsh_s_max", "fidelity", "p_herald", "populations", "rate_attempting_hz", "rate_hz",
+    ]  # fmt: skip
+
+
+def test_high_efficiencies(lab: Lab, world: World) -> None:
+    bright = changed(changed(world, "alice", detection_efficiency=0.9), "bob", detection_efficiency=1.0)
+    expected = single_click(
+        0.3,
+        0.3,
+        0.9,
+        1.0,
+        dark=-math.expm1(-5e-7),
+        visibility=0.9,
+        phase_rms_rad=math.radians(14.3),
+        p2_a=0.04,
+        p2_b=0.04,
+    )
+    link = predict_link(lab, bright, lab.link("alice-bob"))
+    assert (link.p_herald, link.fidelity) == pytest.approx((expected.p_herald, expected.fidelity), rel=1e-12)
+
+
+@pytest.mark.parametrize("late_ps", [5_000, -5_000])
+def test_a_pulse_moved_by_5_ns(lab: Lab, world: World, late_ps: float) -> None:
+    """The late photon's share falls from 0.867 to 0.801, the indistinguishability to 0.617 of its value."""
+    link = lab.link("alice-bob")
+    etas = [node_efficiency(world, link, node) for node in link.between]
+    etas[late_ps > 0] *= 0.801 / 0.867
+    expected = single_click(
+        0.3, 0.3, *etas, dark=5e-7, visibility=0.9 * 0.617, phase_rms_rad=math.radians(14.3), p2_a=0.04, p2_b=0.04
+    )
+    moved = predict_link(lab, world, link, late_ps=late_ps)
+    assert moved.p_herald == pytest.approx(expected.p_herald, rel=2e-3)
+    assert moved.fidelity == pytest.approx(expected.fidelity, abs=1e-3)
+
+
+def test_a_certain_herald_comes_once_a_round() -> None:
+    assert herald_rate_hz(1.0, 10, 2_000_000) == pytest.approx(5e5)
+    assert herald_rate_hz(0.5, 1, 2_000_000) == pytest.approx(2.5e5)
+    # p N << 1: p N / P
+    assert herald_rate_hz(1e-12, 100, 1_000_000_000) == pytest.approx(1e-7)
+
+
+def test_a_world_that_says_nothing_is_refused(lab: Lab, world: World) -> None:
+    link = lab.link("alice-bob")
+    with pytest.raises(MisuseError, match="midpoint"):
+        predict_link(lab, world.model_copy(update={"midpoints": {}}), link)
+    with pytest.raises(MisuseError, match="alice"):
+        predict_link(lab, world.model_copy(update={"nodes": {}}), link)
