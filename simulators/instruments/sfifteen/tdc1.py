@@ -5,6 +5,9 @@ Sources, marked at what follows from them:
 * [S] the maker's ``pyS15`` (``usb_counter_fpga.py``), ``readevents4a.c`` and the TDC1 documentation page.
 * [K] engineer's knowledge, not found in a public source: the reply to an unknown command, the window of pairs
   (one tick), what stands in ``help``, the level after power-up (NIM).
+
+``ECLOCK?`` [S: whether an external reference is there] is not answered: a simulated instrument is not told of its
+reference wire.
 """
 
 from __future__ import annotations
