@@ -123,7 +123,7 @@ def test_levels_and_reference_are_what_the_world_sees(box: TDC1, port: serial.Se
 
 
 def test_singles_answer_after_the_integration_time(box: TDC1, clock: ManualTime, port: serial.Serial) -> None:
-    port.write(b"singles;time 100;mode?;counts?\r\n")
+    port.write(b"singles;time 100;counts?;mode?\r\n")
     assert port.readline() == b"0\r\n"
     t_ps = np.array([5 * MS, 6 * MS, 60 * MS, 99 * MS, 100 * MS], np.int64)
     box.deliver(T0, t_ps, np.array([1, 2, 1, 4, 1], np.uint8), T0 + 120 * MS)
@@ -135,7 +135,7 @@ def test_singles_answer_after_the_integration_time(box: TDC1, clock: ManualTime,
 
 
 def test_pairs_count_coincidences(box: TDC1, clock: ManualTime, port: serial.Serial) -> None:
-    port.write(b"pairs;time 10;mode?;counts?\r\n")
+    port.write(b"pairs;time 10;counts?;mode?\r\n")
     assert port.readline() == b"1\r\n"
     t_ps = np.array([1_000, 1_500, 50_000, 50_100, 90_000, 90_200], np.int64)
     box.deliver(T0, t_ps, np.array([1, 3, 2, 4, 1, 2], np.uint8), T0 + 20 * MS)
