@@ -438,6 +438,16 @@ def test_stop_ends_an_endless_recording(box: ID900, clock: ManualTime, stranger:
     assert float(str(status["inactivity"])) >= 0
 
 
+def test_stop_before_any_edge(clock: ManualTime, stranger: Stranger) -> None:
+    acquisition = stranger.start_stream(1)
+    stranger.tc("RAW1:SEND ON;:REC:NUM INF;PLAY")
+    clock.advance(5 * MS)
+    assert stranger.tc("REC:STOP") == ""
+    assert stranger.tc("REC:STAGe?") == "IDLE"
+    assert stranger.tc("REC:PLAY") == ""  # ends the stopped one for good
+    assert stranger.status(acquisition)["acquisitions_count"] == 1
+
+
 def test_armed_automatically_as_qudi_does(box: ID900, stranger: Stranger) -> None:
     acquisition = stranger.start_stream(1)
     stranger.tc("RAW1:SEND ON;:REC:TRIG:LINK DELA5;:REC:NUM 1;DUR 10000000;:REC:TRIG:ARM:MODE AUTO")

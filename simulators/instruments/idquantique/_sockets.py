@@ -55,17 +55,19 @@ class ReplySocket:
         self._socket = context.socket(zmq.REP)
         _bind(self._socket, name, endpoint)
         self._fd = self._socket.fileno()
-        self._loop.add_reader(self._fd, self._drain)
+        self._loop.add_reader(self._fd, self._answer_one)
 
     def close(self) -> None:
         """Stop listening; an answer under way is lost."""
         self._loop.remove_reader(self._fd)
         self._socket.close(0)
 
-    def _drain(self) -> None:
-        while _events(self._socket) & zmq.POLLIN:
+    def _answer_one(self) -> None:
+        """One request a turn of the loop: what was scheduled before the next request came runs before it."""
+        if not self._socket.closed and _events(self._socket) & zmq.POLLIN:
             request = self._socket.recv(zmq.NOBLOCK)
             self._socket.send(self._answer(request.decode("utf-8", errors="replace")).encode(), zmq.NOBLOCK)
+            self._loop.call_soon(self._answer_one)
 
 
 class StreamSocket:

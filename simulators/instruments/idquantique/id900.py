@@ -311,8 +311,9 @@ class ID900(SimInstrument):
         if self._recorder is None or self._stopping:
             return
         self._stopping = True
-        self._recorder.stop(self.time.now_ps())
-        self._advance(self._delivered_ps, *_NO_EDGES, self._delivered_ps)
+        now_ps = self.time.now_ps()
+        self._recorder.stop(now_ps)
+        self._advance(now_ps, *_NO_EDGES, self._delivered_ps)
 
     def _finish_now(self) -> None:
         """End what runs, without waiting for the world's last edges."""

@@ -5,6 +5,9 @@ Sources, marked at what follows from them:
 * [S] the maker's ``pyS15`` (``usb_counter_fpga.py``), ``readevents4a.c`` and the TDC1 documentation page.
 * [K] engineer's knowledge, not found in a public source: the reply to an unknown command, the window of pairs
   (one tick), what stands in ``help``, the level after power-up (NIM).
+
+``ECLOCK?`` [S: whether an external reference is there] is not answered: a simulated instrument is not told of its
+reference wire.
 """
 
 from __future__ import annotations
@@ -32,7 +35,6 @@ _NIM_V = -0.5  # [S] `level?` answers "-0.5 V"
 _MODES = {"singles": 0, "pairs": 1, "timestamp": 3}  # [S]
 _PAIRS = ((1, 3), (1, 4), (2, 3), (2, 4))  # [S]
 _OVERFLOW_BIT = 0x10  # [S] readevents4a: bit 4 of `status?`
-_QUEUE_BYTES = 8 << 20
 _MAX_COMMAND_BYTES = 4096
 _WORLD_GRACE_S = 2.0
 _HELP = """\
@@ -79,9 +81,12 @@ class _Count:
 class TDC1(SimInstrument):
     """A TDC1 on a pseudo terminal; ``address`` is the path of the serial port.
 
-    `deliver` may be called from any thread. Nobody who reads: up to 8 MiB wait, then words are lost, `overflow_words`
-    grows and bit 4 of ``status?`` is set, as in the real box when its FIFO is full.
+    `deliver` may be called from any thread. Nobody who reads: up to `queue_bytes` wait, then words are lost,
+    `overflow_words` grows and bit 4 of ``status?`` is set, as in the real box when its FIFO is full.
     """
+
+    queue_bytes = 64 << 20
+    """Far more than the real FIFO holds: where lab time runs fast, a block of it comes at once."""
 
     def __init__(self, name: str, address: str, time: SimTime) -> None:
         super().__init__(name, address, time)
@@ -126,7 +131,7 @@ class TDC1(SimInstrument):
         Raises:
             InstrumentError: the path is taken, or its folder can't be written to.
         """
-        self._port = PtyPort(self.name, Path(self.address), self._received, _QUEUE_BYTES)
+        self._port = PtyPort(self.name, Path(self.address), self._received, self.queue_bytes)
         self._input = b""
         self._reset_settings()
         self._publish(powered=True)
