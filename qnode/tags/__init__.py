@@ -6,24 +6,51 @@ variable ``QNODE_TAGS_BACKEND=numpy`` forces numpy. Importing this package impor
 nor matplotlib.
 """
 
+from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend
 from qnode.tags._block import RefBlock, TagBlock
+from qnode.tags._coincide import CoincidenceCounter, coincidences
+from qnode.tags._correlate import G2, Correlator, G2Counter, correlate, g2
 from qnode.tags._decode import FORMATS, Decoder, decoder
+from qnode.tags._histogram import RoundCounter, RoundStatistics, round_statistics, start_multi_stop
+from qnode.tags._order import DeadTime, Delay, dead_time, delay, merge
+from qnode.tags._rates import Counts, RateCounter, count_rates
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
 from qnode.tags._tdc1 import Tdc1Decoder
 
 __all__ = [
     "FORMATS",
+    "G2",
+    "Axis",
     "Backend",
     "Clicks",
+    "CoincidenceCounter",
+    "Correlator",
+    "Counts",
+    "DeadTime",
     "Decoder",
+    "Delay",
+    "G2Counter",
+    "Histogram",
     "Patterns",
+    "RateCounter",
     "RefBlock",
+    "RoundCounter",
+    "RoundStatistics",
     "TagBlock",
     "Tdc1Decoder",
     "WindowTrain",
     "click_patterns",
+    "coincidences",
+    "correlate",
+    "count_rates",
+    "dead_time",
     "decoder",
+    "delay",
     "fold",
     "fold_relative",
+    "g2",
+    "merge",
+    "round_statistics",
+    "start_multi_stop",
 ]

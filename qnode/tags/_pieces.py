@@ -1,0 +1,85 @@
+"""What every streaming kernel needs: blocks cut at gaps, the order of time checked across blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from qnode.errors import MisuseError
+from qnode.tags._arrays import Int64, UInt8, unsorted_at
+from qnode.tags._block import TagBlock
+
+__all__ = ["Tail", "check_channel", "pieces", "refuse_unsorted"]
+
+
+def check_channel(channel: int) -> int:
+    """The channel, when it is one.
+
+    Raises:
+        MisuseError: outside 1..255.
+    """
+    if not 1 <= channel <= 255:
+        raise MisuseError(f"channel {channel} is out of range", hint="channels are 1..255")
+    return channel
+
+
+def pieces(block: TagBlock) -> Iterator[tuple[Int64, UInt8, bool]]:
+    """(t_ps, channel, after a gap?) of the parts of a block between its gaps; tags inside a gap are left out.
+
+    A gap that reaches back before the block cuts at its end only: what was handed out is handed out.
+    """
+    begin = 0
+    cut = False
+    for start_ps, end_ps in sorted(block.gaps.tolist()):
+        stop, resume = np.searchsorted(block.t_ps, [start_ps, end_ps], "left")
+        if stop > begin:
+            yield block.t_ps[begin:stop], block.channel[begin:stop], cut
+        begin = max(begin, int(resume))
+        cut = True
+    yield block.t_ps[begin:], block.channel[begin:], cut
+
+
+class Tail:
+    """The last tags of a stream, as many as may still find partners in the tags to come."""
+
+    def __init__(self, reach_ps: int) -> None:
+        self.reach_ps = reach_ps
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all: a gap."""
+        self.t_ps: Int64 = np.empty(0, np.int64)
+        self.channel: UInt8 = np.empty(0, np.uint8)
+        self._last: int | None = None
+
+    def check(self, t_ps: Int64) -> None:
+        """Refuse a block that starts before the last one's end.
+
+        Raises:
+            MisuseError: it does.
+        """
+        if self._last is not None and t_ps.size and int(t_ps[0]) < self._last:
+            raise MisuseError(
+                f"a block starts at {t_ps[0]} ps, before the last one's end at {self._last} ps",
+                hint="feed blocks in the order of time",
+            )
+
+    def push(self, t_ps: Int64, channel: UInt8) -> None:
+        """Keep what lies less than the reach before the last tag."""
+        if not t_ps.size:
+            return
+        self._last = int(t_ps[-1])
+        oldest = self._last - self.reach_ps
+        start = int(np.searchsorted(t_ps, oldest, "right"))
+        if start:
+            self.t_ps, self.channel = t_ps[start:].copy(), channel[start:].copy()
+            return
+        old = int(np.searchsorted(self.t_ps, oldest, "right"))
+        self.t_ps = np.concatenate((self.t_ps[old:], t_ps))
+        self.channel = np.concatenate((self.channel[old:], channel))
+
+
+def refuse_unsorted(t_ps: Int64) -> MisuseError:
+    """The error that names the first index at which the times go back."""
+    return unsorted_at("t_ps", t_ps, int(np.argmax(t_ps[1:] < t_ps[:-1])) + 1)
