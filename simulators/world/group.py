@@ -136,6 +136,14 @@ class Group:
             _Slice(self._context, self, setup, begin, begin + step).play()
             self.next_round = begin + step
 
+    def lit_awgs(self) -> set[str]:
+        """AWGs that this group's pulsers trigger."""
+        return {
+            wired.awg
+            for wired in self._context.nodes.values()
+            if wired.awg is not None and self.member_of(wired.trigger) is not None
+        }
+
     def lit_nodes(self) -> dict[str, NodePlayer]:
         """The nodes of this group as evaluated now."""
         return self._evaluate().nodes
@@ -348,9 +356,7 @@ class _Slice:
         for port, name in enumerate(ports):
             if name in self._setup.nodes and name is not None:
                 codes[port] = np.where(self._dark[name], 0, self._classes[name])
-        detector_1 = _Clicks()
-        detector_2 = _Clicks()
-        detectors = (detector_1, detector_2)
+        detectors = (_Clicks(), _Clicks())
         place = f"{station.site}.clicks"
         uniform = self._group.draws.block(place, self._block, (), lambda g: g.random((2, BLOCK_ROUNDS)))
         uniform = uniform[:, self._rows]
@@ -386,8 +392,8 @@ class _Slice:
             self._heralds.append(herald)
             if herald.jumps:
                 last_gate[row] = gate_number
-            for detector, times in zip(detectors, herald.clicks_ps, strict=True):
-                detector.gated += times
+            for detector, clicks in zip(detectors, herald.clicks_ps, strict=True):
+                detector.gated += clicks
         for link, rows in links:
             self._background(station, link, rows, last_gate, detectors)
         self._darks(station, links, detectors)

@@ -37,8 +37,8 @@ class AwgState:
     def watch(self, playback: AwgPlayback, playing: bool) -> None:
         """Start at line 1 again after a stop or a new table.
 
-        While rounds are playing, a change that leaves table and run state alone (an amplitude, an output switch) leaves
-        the sequencer where it is.
+        While rounds are playing, a change that leaves table and run state alone (an amplitude, an output switch)
+        leaves the sequencer where it is.
         """
         ready = playback.running and playback.sequence_mode and playback.hardware_sequencer and playback.elements
         if not ready:

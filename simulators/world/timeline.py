@@ -114,6 +114,12 @@ class Timeline:
         with self._changed:
             return self._limit()
 
+    def running_free(self) -> bool:
+        """Whether lab time runs as fast as it can: the speed is ``max`` and somebody has released more of it."""
+        with self._changed:
+            bound = self._bound()
+            return self.speed == "max" and bound is not None and bound > self._now_ps
+
     def advance(self, now_ps: int) -> None:
         """Lab time has come to ``now_ps``: wake who waited for it; fail the run when a silent party holds it."""
         with self._changed:
