@@ -1,0 +1,255 @@
+"""The engine of the simulated world: lab time goes on, PPS edges start pulsers, rounds are played, tags delivered.
+
+`World` does one thing at a time and knows no thread; `WorldThread` drives it along a `Timeline`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from qnode.clock import PS_PER_S
+from qnode.labfile import ClockFaults
+from simulators.kit import PulserSim
+from simulators.world.clocks import PPS_LEVEL_V, PulsePerSecond, next_edge_ps
+from simulators.world.draws import BLOCK_ROUNDS
+from simulators.world.group import Group, Member
+from simulators.world.station import DETECTOR_LEVEL_V
+from simulators.world.timeline import Timeline
+from simulators.world.wiring import crosses
+from simulators.world.world_context import WorldContext
+
+__all__ = ["World", "WorldStatus", "WorldThread"]
+
+IDLE_STEP_PS = 50_000_000_000
+"""While nothing plays, the taggers hear at least every 50 ms of lab time that time has passed."""
+
+LONGEST_STEP_PS = PS_PER_S // 2
+"""Of lab time, in one step while rounds play."""
+
+SOFTWARE_EPOCHS = 1 << 32
+"""Starts by software are numbered from here, so that they leave the epochs of PPS starts alone."""
+
+REST_S = 0.005
+"""Wall time between looks at the instruments while lab time has nowhere to go."""
+
+
+@dataclass(frozen=True)
+class WorldStatus:
+    """What the world is doing."""
+
+    now_ps: int
+    epoch: int
+    """How often a PPS edge has started at least one armed pulser."""
+    rounds_played: int
+    """Of all groups, since the start."""
+    streaming: tuple[str, ...]
+    """Pulsers that stream."""
+    failure: str
+
+
+@dataclass(eq=False)
+class _Starts:
+    """Which playback of a pulser was started last, so that it is not started twice before it says so itself."""
+
+    revision: dict[str, int] = field(default_factory=dict)
+
+    def may(self, sim: PulserSim) -> bool:
+        """Whether this playback has not been started yet."""
+        return self.revision.get(sim.name) != sim.playback.revision
+
+    def note(self, sim: PulserSim) -> None:
+        """It has been now."""
+        self.revision[sim.name] = sim.playback.revision
+
+
+class World:
+    """The simulated world of one lab; times without ``lab`` in their names count from its start.
+
+    Args:
+        context: lab, truth, wires, instruments.
+    """
+
+    def __init__(self, context: WorldContext) -> None:
+        self.context = context
+        self.now_ps = 0
+        self.epoch = 0
+        self.rounds_played = 0
+        self._software_starts = 0
+        self._groups: list[Group] = []
+        self._starts = _Starts()
+        self._playing: dict[str, bool] = {}
+        self._idle_rng = np.random.default_rng([context.seed, 0x1D1E])
+        self.clocks: Mapping[str, PulsePerSecond] = {
+            site: PulsePerSecond(0, context.world.clocks.get(site, ClockFaults()))
+            for site, clock in context.lab.clocks.items()
+            if clock.pps
+        }
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Groups of pulsers that stream now."""
+        return tuple(self._groups)
+
+    def advance_to(self, time_ps: int) -> None:
+        """Play everything up to a time; rounds that end later are left for the next call."""
+        while self.now_ps < time_ps:
+            self.step(time_ps)
+
+    def step(self, limit_ps: int) -> None:
+        """One step: to the next PPS edge, or a block of rounds, or 50 ms, but not beyond ``limit_ps``."""
+        self.watch()
+        edge_ps, sites = next_edge_ps(self.clocks, self.now_ps) if self.clocks else (limit_ps + 1, [])
+        stop_ps = min(limit_ps, edge_ps, self.now_ps + self._longest_step())
+        for group in self._groups:
+            self._play(group, stop_ps)
+        self._groups = [group for group in self._groups if group.members]
+        if not self._groups:
+            self._idle_darks(self.now_ps, stop_ps)
+        self.now_ps = stop_ps
+        if stop_ps == edge_ps:
+            self._pulse_per_second(edge_ps, sites)
+        self.context.sink.flush(min([stop_ps, *(group.settled_ps for group in self._groups)]))
+        self._tell_awgs()
+
+    def watch(self) -> None:
+        """Look at the instruments: sequencers that were started or stopped, pulsers that software started."""
+        busy = {name for group in self._groups for name in group.lit_awgs()}
+        for name, awg in self.context.instruments.awgs.items():
+            self.context.awg_states[name].watch(awg.playback, name in busy)
+        for group in self._groups:
+            group.leave_stopped()
+        self._groups = [group for group in self._groups if group.members]
+        for sim in self.context.instruments.pulsers.values():
+            if sim.playback.state == "software_start" and self._starts.may(sim):
+                self._software_starts += 1
+                self._start([(sim, self.now_ps)], self.now_ps, SOFTWARE_EPOCHS + self._software_starts)
+
+    def _longest_step(self) -> int:
+        if not self._groups:
+            return IDLE_STEP_PS
+        block = min(group.period_ps for group in self._groups) * BLOCK_ROUNDS
+        return max(1, min(block, LONGEST_STEP_PS))
+
+    def _play(self, group: Group, stop_ps: int) -> None:
+        while group.members and (rounds := group.rounds_until(stop_ps)) > 0:
+            before = group.next_round
+            group.play(rounds)
+            self.rounds_played += group.next_round - before
+            for member in group.leave_finished():
+                at_ps = group.edge_ps + member.start_ps + member.n_runs * member.period_ps
+                member.sim.world_finished(member.revision, self.context.origin_ps + at_ps)
+
+    def _pulse_per_second(self, edge_ps: int, sites: list[str]) -> None:
+        """One PPS edge: tags at the taggers it reaches, and armed pulsers start."""
+        starting: list[tuple[PulserSim, int]] = []
+        for site in sites:
+            for end in self.context.wiring.ends(f"{site}.clock.pps"):
+                self.context.sink.add(end, np.array([edge_ps], dtype=np.int64), PPS_LEVEL_V)
+                sim = self.context.instruments.pulsers.get(end.thing)
+                if sim is None or end.connector != "trigger":
+                    continue
+                playback = sim.playback
+                armed = playback.state == "armed" and self._starts.may(sim)
+                if armed and crosses(PPS_LEVEL_V, playback.trigger_threshold_v):
+                    starting.append((sim, edge_ps + end.delay_ps))
+        if starting:
+            self.epoch += 1
+            self._start(starting, edge_ps, self.epoch)
+
+    def _start(self, starting: list[tuple[PulserSim, int]], edge_ps: int, epoch: int) -> None:
+        by_period: dict[int, dict[str, Member]] = {}
+        for sim, at_ps in starting:
+            self._starts.note(sim)
+            member = Member.started(sim, at_ps - edge_ps)
+            sim.world_started(member.revision, self.context.origin_ps + at_ps)
+            if member.period_ps > 0:
+                by_period.setdefault(member.period_ps, {})[sim.name] = member
+            else:
+                sim.world_finished(member.revision, self.context.origin_ps + at_ps)
+        for members in by_period.values():
+            self._groups.append(Group(self.context, members, edge_ps, epoch))
+
+    def _idle_darks(self, start_ps: int, stop_ps: int) -> None:
+        """Dark counts while nothing plays; they belong to no round, so they need not be repeatable."""
+        for station in self.context.stations:
+            for ends in station.detector_ends:
+                count = int(self._idle_rng.poisson(station.dark_rate_hz * (stop_ps - start_ps) / PS_PER_S))
+                times = np.sort(self._idle_rng.integers(start_ps, stop_ps, count)).astype(np.int64)
+                for end in ends:
+                    self.context.sink.add(end, times, DETECTOR_LEVEL_V)
+
+    def _tell_awgs(self) -> None:
+        busy = {name for group in self._groups for name in group.lit_awgs()}
+        for name, awg in self.context.instruments.awgs.items():
+            playing = name in busy and awg.playback.running
+            if self._playing.get(name, False) != playing:
+                self._playing[name] = playing
+                awg.world_playing(playing)
+
+
+class WorldThread:
+    """Drives a `World` along a `Timeline`, in a thread of its own.
+
+    Args:
+        world: not touched by anybody else while the thread runs, except under `lock`.
+        timeline: lab time.
+    """
+
+    def __init__(self, world: World, timeline: Timeline) -> None:
+        self.world = world
+        self.timeline = timeline
+        self.lock = threading.Lock()
+        self.failure = ""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="world", daemon=True)
+
+    def start(self) -> None:
+        """Let the world run."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Let it come to rest."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def status(self) -> WorldStatus:
+        """What the world is doing."""
+        with self.lock:
+            world = self.world
+            return WorldStatus(
+                now_ps=self.timeline.now_ps(),
+                epoch=world.epoch,
+                rounds_played=world.rounds_played,
+                streaming=tuple(sorted(name for group in world.groups for name in group.members)),
+                failure=self.failure,
+            )
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._step()
+        except Exception as error:
+            # The run must hear of it, or everybody would wait for a time that never comes.
+            self.failure = f"the simulated world failed: {type(error).__name__}: {error}"
+            self.timeline.on_failure(self.failure)
+            raise
+
+    def _step(self) -> None:
+        world, origin_ps = self.world, self.world.context.origin_ps
+        limit_ps = self.timeline.limit_ps() - origin_ps
+        if limit_ps > world.now_ps:
+            with self.lock:
+                world.step(limit_ps)
+            self.timeline.advance(origin_ps + world.now_ps)
+            if self.timeline.running_free():
+                return
+        else:
+            with self.lock:
+                world.watch()
+            self.timeline.advance(origin_ps + world.now_ps)
+        self.timeline.wait_for_change(REST_S)
