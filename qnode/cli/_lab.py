@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qnode.daemons import extend_driver_path
 from qnode.errors import MisuseError
-from qnode.labfile import Lab, load_lab
+from qnode.heralds import LinkPrograms
+from qnode.labfile import Lab, LabFault, LabFileError, Link, line_of, load_lab
 
-__all__ = ["data_folder", "parse_peers", "parse_speed", "simulated_instruments"]
+__all__ = ["checked_programs", "data_folder", "load", "parse_peers", "parse_speed", "simulated_instruments"]
+
+BASES = "XYZ"
 
 
 def data_folder(lab: Lab, option: Path | None) -> Path:
@@ -58,3 +62,36 @@ def simulated_instruments(lab: Lab) -> list[str]:
     return [
         f"{site}.{name}" for site, part in lab.sites.items() for name, entry in part.rack.items() if entry.simulated
     ]
+
+
+def checked_programs(lab_path: Path, lab: Lab, link: Link) -> LinkPrograms:
+    """The programs of a link, compiled for every site.
+
+    Raises:
+        LabFileError: a sequence or the loop timing can't be; with the line of the lab file that is to be changed.
+    """
+    extend_driver_path(lab_path)
+    index = lab.links.index(link)
+    try:
+        programs = LinkPrograms(lab, link, dict.fromkeys(link.between, BASES))
+    except MisuseError as error:
+        raise _located(lab_path, ("links", index), error) from error
+    for site in (*link.between, link.via):
+        try:
+            programs.heralding(site, runs=1)
+        except MisuseError as error:
+            raise _located(lab_path, _place_of(lab, site, error) or ("links", index), error) from error
+    return programs
+
+
+def _place_of(lab: Lab, site: str, error: MisuseError) -> tuple[str | int, ...] | None:
+    """The wire that an error names."""
+    output = f"{site}.{error.context.get('wire')}"
+    for number, entry in enumerate(lab.wires):
+        if getattr(entry, "from_", None) == output:
+            return ("wires", number)
+    return None
+
+
+def _located(lab_path: Path, place: tuple[str | int, ...], error: MisuseError) -> LabFileError:
+    return LabFileError([LabFault(str(lab_path), line_of(lab_path, place), str(error))])

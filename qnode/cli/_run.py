@@ -14,7 +14,7 @@ from rich.table import Table
 
 from qnode.analysis import LinkPrediction, predict_link
 from qnode.cli._exit import say
-from qnode.cli._lab import load, parse_speed, simulated_instruments
+from qnode.cli._lab import checked_programs, load, parse_speed, simulated_instruments
 from qnode.cli._up import lab_up
 from qnode.client import LabConnection
 from qnode.daemons import Child, Supervisor
@@ -40,6 +40,8 @@ def heralding(
     """Run heralding; 0 when every round was settled and enough heralds came, else 1."""
     lab, folder = load(lab_path, data)
     link = _link(lab, link_name)
+    chosen_speed = parse_speed(speed)
+    checked_programs(lab_path, lab, link)
     options = HeraldingOptions(heralds=heralds, credit_rounds=credit, echo=echo)
     run = RunFolder(folder, experiment="heralding")
     open_log("operator", folder)
@@ -56,7 +58,7 @@ def heralding(
             "simulated": simulated_instruments(lab),
         },
     )
-    command = _Command(lab_path, lab, link, folder, run, options, seed, parse_speed(speed))
+    command = _Command(lab_path, lab, link, folder, run, options, seed, chosen_speed)
     try:
         result = asyncio.run(command.run())
     except KeyboardInterrupt:
@@ -210,10 +212,7 @@ def progress_line(progress: Progress) -> str:
 
 def heralding_document(result: HeraldingResult, link: Link, simulated: list[str]) -> dict[str, Any]:
     """``qnode run heralding --json``."""
-    sums = {
-        party: dict(answer.get("slots", {}))
-        for party, answer in result.accounting.items()
-    }
+    sums = {party: dict(answer.get("slots", {})) for party, answer in result.accounting.items()}
     mine = sums.get(link.via, {})
     tried = sum(mine.get(name, 0) for name in ("failed", "heralded", "vetoed"))
     bells = result.bells() if len(result.readout) == 2 else {}
@@ -297,25 +296,24 @@ def _rows(
     document: dict[str, Any], predicted: LinkPrediction | None
 ) -> list[tuple[str, float, float, float | None, int]]:
     rows: list[tuple[str, float, float, float | None, int]] = [
-        ("rate [Hz]", document["rate_hz"], document["rate_hz_err"], predicted and predicted.rate_hz, 2),
+        ("rate [Hz]", document["rate_hz"], document["rate_hz_err"], predicted.rate_hz if predicted else None, 2),
         (
             "p per attempt [1e-6]",
             document["p_herald"] * 1e6,
             document["p_herald_err"] * 1e6,
-            None if predicted is None else predicted.p_herald * 1e6,
+            predicted.p_herald * 1e6 if predicted else None,
             1,
         ),
     ]
+    fidelity = predicted.fidelity if predicted else None
     for bell, estimate in document["bell_states"].items():
         expected = _correlators(bell, predicted)
         for name, correlator in estimate["correlators"].items():
             rows.append((f"{bell} {name}", correlator["value"], correlator["error"], expected.get(name), 3))
         if estimate["fidelity"] is not None:
-            rows.append(
-                (f"{bell} F", estimate["fidelity"], estimate["fidelity_err"], predicted and predicted.fidelity, 3)
-            )
+            rows.append((f"{bell} F", estimate["fidelity"], estimate["fidelity_err"], fidelity, 3))
     if document["fidelity"] is not None:
-        rows.append(("F", document["fidelity"], document["fidelity_err"], predicted and predicted.fidelity, 3))
+        rows.append(("F", document["fidelity"], document["fidelity_err"], fidelity, 3))
     return rows
 
 

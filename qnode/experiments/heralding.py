@@ -210,10 +210,7 @@ class _Heralding:
                 self._tell("readout calibration", 0)
                 await asyncio.sleep(POLL_S)
             self._result.readout[node] = counts
-        while any((await self.lab.call(node, "status"))["plan"] for node in self.link.between):
-            if time.monotonic() > deadline:
-                raise PlanEndedError("readout calibration: a node does not come to rest")
-            await asyncio.sleep(POLL_S / 4)
+        await self._await_rest()
 
     async def _play(self, rounds: int) -> None:
         plan_id = await self._propose("heralding", rounds)
@@ -244,11 +241,11 @@ class _Heralding:
 
     async def _await_rest(self) -> None:
         deadline = time.monotonic() + STALL_S
-        sites = (*self.link.between, self.link.via)
-        while any((await self.lab.call(site, "status"))["plan"] for site in sites):
-            if time.monotonic() > deadline:
-                raise PlanEndedError("a party does not come to rest after its plan")
-            await asyncio.sleep(POLL_S / 4)
+        for site in (*self.link.between, self.link.via):
+            while (await self.lab.call(site, "status"))["plan"]:
+                if time.monotonic() > deadline:
+                    raise PlanEndedError(f"{site} does not come to rest after its plan")
+                await asyncio.sleep(POLL_S / 4)
 
     async def _accounting(self) -> dict[str, dict[str, Any]]:
         parties = (*self.link.between, self.link.via)

@@ -4,7 +4,7 @@
 for the simulators and for ``qnode predict``. All faults of a file are raised at once, each with file and line.
 """
 
-from qnode.labfile._load import LabFault, LabFileError, lab_hash, load_lab, load_world, resolve_address
+from qnode.labfile._load import LabFault, LabFileError, lab_hash, line_of, load_lab, load_world, resolve_address
 from qnode.labfile._model import (
     Bus,
     Calibration,
@@ -72,6 +72,7 @@ __all__ = [
     "WorldMidpoint",
     "WorldNode",
     "lab_hash",
+    "line_of",
     "load_lab",
     "load_world",
     "resolve_address",

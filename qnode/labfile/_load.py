@@ -20,7 +20,7 @@ from qnode.labfile._cross import cross_faults, world_faults
 from qnode.labfile._model import Lab
 from qnode.labfile._world import World
 
-__all__ = ["LabFault", "LabFileError", "lab_hash", "load_lab", "load_world", "resolve_address"]
+__all__ = ["LabFault", "LabFileError", "lab_hash", "line_of", "load_lab", "load_world", "resolve_address"]
 
 Model = TypeVar("Model", bound=BaseModel)
 Path_ = tuple[str | int, ...]
@@ -83,6 +83,11 @@ def lab_hash(lab: Lab) -> str:
     document = lab.model_dump(mode="json", by_alias=True)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def line_of(path: Path | str, place: Sequence[str | int]) -> int:
+    """Line (from 1) where an entry of a lab file stands, e.g. ``("wires", 3)``; of the deepest part that is there."""
+    return _line(_read(path), tuple(place))
 
 
 def resolve_address(address: str, data_folder: Path) -> str:

@@ -1,0 +1,95 @@
+"""``qnode check``: everything that can be known before switching on, and online what the instruments say."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from qnode.cli._lab import checked_programs, load
+from qnode.client import LabConnection
+from qnode.heralds import LinkPrograms, Program
+from qnode.labfile import Lab, LabFileError, load_world
+from sequences import Output, Wiring
+from sequences.plot import draw as draw_programs
+
+__all__ = ["check"]
+
+
+def check(lab_path: Path, online: bool, draw: Path | None, data: Path | None, as_json: bool) -> int:
+    """Check a lab file; 0 when it can run, 1 when a daemon or instrument online says no."""
+    lab, folder = load(lab_path, data)
+    document: dict[str, Any] = {"lab": lab.lab, "file": str(lab_path), "links": {}, "notes": _notes(lab)}
+    try:
+        load_world(lab_path)
+    except LabFileError as error:
+        if "no `world:` part" not in str(error):
+            raise
+    for link in lab.links:
+        programs = checked_programs(lab_path, lab, link)
+        document["links"][link.name] = {
+            "smallest_attempt_period_us": programs.timing.smallest_attempt_ps / 1e6,
+            "slack_ns": {node: slack / 1e3 for node, slack in programs.timing.slack_ps.items()},
+            "lead_ns": {node: lead / 1e3 for node, lead in programs.timing.lead_ps.items()},
+            "round_period_us": link.round_period_ps / 1e6,
+        }
+        if draw is not None:
+            document["drawing"] = str(_draw(programs, draw))
+    if online:
+        document["online"] = asyncio.run(_online(lab_path, folder))
+    _report(document, as_json)
+    return 1 if any(state is None for state in document.get("online", {}).values()) else 0
+
+
+def _notes(lab: Lab) -> list[str]:
+    """What is legal and will be missed: inputs that no wire reaches."""
+    notes = []
+    for site, part in lab.sites.items():
+        for name, entry in part.rack.items():
+            wanted = {"awg": ("trigger", "event"), "pulse_sequencer": ("trigger",), "time_tagger": entry.channels}
+            for connector in wanted.get(entry.role, ()):
+                if lab.into(f"{site}.{name}.{connector}") is None:
+                    notes.append(f"no wire reaches {site}.{name}.{connector}")
+    return notes
+
+
+def _draw(programs: LinkPrograms, path: Path) -> Path:
+    """One picture of all sites of a link."""
+    merged: dict[str, Program] = {}
+    outputs: dict[str, Output] = {}
+    triggers: dict[str, str] = {}
+    for site, wiring in programs.wiring.items():
+        merged.update((f"{site}.{name}", program) for name, program in programs.heralding(site, runs=1).items())
+        for signal, output in wiring.outputs.items():
+            outputs[f"{site}.{signal}"] = dataclasses.replace(output, instrument=f"{site}.{output.instrument}")
+        triggers.update((f"{site}.{name}", f"{site}.{signal}") for name, signal in wiring.triggers.items())
+    draw_programs(merged, Wiring(outputs, triggers), path)
+    return path
+
+
+async def _online(lab_path: Path, folder: Path) -> dict[str, Any]:
+    async with LabConnection(lab_path, folder) as connection:
+        return dict(await connection.statuses(timeout_s=3.0))
+
+
+def _report(document: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(document) + "\n")
+        return
+    console = Console()
+    for name, link in document["links"].items():
+        slack = ", ".join(f"{node} {value:g} ns" for node, value in link["slack_ns"].items())
+        console.print(f"{name}: the herald is back in time, to spare: {slack}")
+        console.print(f"{name}: smallest legal attempt period {link['smallest_attempt_period_us']:g} us")
+    for note in document["notes"]:
+        console.print(f"note: {note}")
+    for site, state in document.get("online", {}).items():
+        console.print(f"{site}: {'does not answer' if state is None else state['state']}")
+    if "drawing" in document:
+        console.print(f"drawing in {document['drawing']}", soft_wrap=True)
+    console.print(f"{document['file']}: good", soft_wrap=True)
