@@ -475,6 +475,44 @@ def test_a_restart_of_the_server_ends_open_calls_and_takes_new_ones(keyring: Key
     go(work())
 
 
+def test_a_session_that_the_server_has_forgotten_begins_anew(keyring: Keyring, go: Go) -> None:
+    async def work() -> None:
+        fire = Counting()
+        async with (
+            Server(ANY, "alice", keyring, {"fire": fire}) as server,
+            Client(server.endpoint, "alice", "operator", keyring) as client,
+        ):
+            assert await client.call("fire") == 1
+            server._hub.sessions.clear()
+            assert await asyncio.gather(*(client.call("fire") for _ in range(5))) == [2, 3, 4, 5, 6]
+
+    go(work())
+
+
+def test_replies_are_forgotten_beyond_their_number(keyring: Keyring, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qnode.bus._server._KEEP_REPLIES", 3)
+
+    async def work() -> None:
+        fire, hung = Counting(), Counting()
+        hung.free.clear()
+        async with (
+            Server(ANY, "alice", keyring, {"fire": fire, "hang": hung}) as server,
+            Client(server.endpoint, "alice", "operator", keyring) as client,
+        ):
+            hanging = asyncio.create_task(client.call("hang", idempotency_key="h"))
+            await hung.begun.wait()
+            for key in ("a", "b", "c", "d"):
+                await client.call("fire", idempotency_key=key)
+            assert await client.call("fire", idempotency_key="d") == 4
+            assert await client.call("fire", idempotency_key="a") == 5  # forgotten, so carried out again
+            again = asyncio.create_task(client.call("hang", idempotency_key="h"))  # under way: never forgotten
+            await client.call("fire")
+            hung.free.set()
+            assert await hanging == await again == 1
+
+    go(work())
+
+
 def test_closing_ends_open_calls(keyring: Keyring, go: Go) -> None:
     async def work() -> None:
         hung = Counting()

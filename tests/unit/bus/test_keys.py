@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import multiprocessing
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,23 +23,31 @@ def test_the_files_hold_a_pair_of_curve(tmp_path: Path) -> None:
     assert (tmp_path / "keys" / "alice.pub").read_bytes().strip() == zmq.curve_public(secret)
 
 
-def _make(folder: Path, start: multiprocessing.synchronize.Barrier, out: multiprocessing.Queue[bytes]) -> None:
-    start.wait(20)
-    out.put(Keyring(folder, make=True).pair("alice").public)
+MAKER = """
+import sys
+from qnode.bus import Keyring
+print("here", flush=True)
+sys.stdin.readline()
+print(Keyring(sys.argv[1], make=True).pair("alice").public.decode())
+"""
 
 
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
-    n = 6
-    spawn = multiprocessing.get_context("fork")
-    start, out = spawn.Barrier(n), spawn.Queue()
-    makers = [spawn.Process(target=_make, args=(tmp_path, start, out)) for _ in range(n)]
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
+    ]
     for maker in makers:
-        maker.start()
-    found = {out.get(timeout=20) for _ in makers}
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "here\n"
     for maker in makers:
-        maker.join(20)
-    assert len(found) == 1
-    assert found == {(tmp_path / "keys" / "alice.pub").read_bytes().strip()}
+        assert maker.stdin is not None
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
+    found = {maker.communicate(timeout=20)[0].strip() for maker in makers}
+    assert found == {(tmp_path / "keys" / "alice.pub").read_text().strip()}
     assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["alice.key", "alice.pub"]
 
 
@@ -90,3 +99,11 @@ def test_identities_are_those_with_a_public_key(tmp_path: Path) -> None:
     public = {name: keyring.create(name).public for name in ("alice", "bob")}
     (tmp_path / "keys" / "bob.pub").unlink()
     assert keyring.identities() == {public["alice"]: "alice"}
+
+
+def test_a_file_that_holds_no_key_shuts_nobody_else_out(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path, make=True)
+    public = keyring.create("alice").public
+    (tmp_path / "keys" / "bob.pub").write_text("half a key\n")
+    (tmp_path / "keys" / "not a name.pub").write_bytes(public)
+    assert keyring.identities() == {public: "alice"}

@@ -201,6 +201,83 @@ def test_a_hole_is_seen_at_the_next_item_and_filled(
     go(work())
 
 
+def test_what_comes_twice_is_handed_on_once(
+    tmp_path: Path, keyring: Keyring, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with publishing(tmp_path, keyring) as publisher, subscribe(publisher.endpoint, keyring) as stream:
+            await stream.wait_connected()
+            send = publisher._hub.send
+            sent: list[Items] = []
+
+            def repeat(session: Any, message: Any) -> bool:
+                if not isinstance(message, Items):
+                    return send(session, message)
+                sent.append(message)
+                # With each batch the one before again, and both as one: an overlap from the front.
+                both = (
+                    Items(message.boot_id, sent[-2].first_seq, [*sent[-2].items, *message.items])
+                    if sent[1:]
+                    else message
+                )
+                return send(session, both) and send(session, message)
+
+            monkeypatch.setattr(publisher._hub, "send", repeat)
+            for n in range(1, 6):
+                publisher.publish(b"%d" % n)
+                publisher._flush()
+            publisher.publish(b"end")
+            items = await take(stream, 6)
+            assert [(item.seq, item.payload) for item in items[:5]] == [(n, b"%d" % n) for n in range(1, 6)]
+            assert stream.counters.duplicates >= 9  # 1, then (1) 2 (2), (2) 3 (3) ...: five repeats and four overlaps
+            assert stream.counters.gaps == 0
+
+    go(work())
+
+
+def test_a_session_that_the_publisher_has_ended_begins_anew(tmp_path: Path, keyring: Keyring, go: Go) -> None:
+    async def work() -> None:
+        async with publishing(tmp_path, keyring) as publisher, subscribe(publisher.endpoint, keyring) as stream:
+            publisher.publish(b"1")
+            await take(stream, 1)
+            (session,) = publisher._hub.sessions.values()
+            publisher._hub._end(session)
+            publisher.publish(b"2")
+            (item,) = await take(stream, 1)
+            assert item.payload == b"2"
+            assert stream.counters.reconnects == 1
+
+    go(work())
+
+
+@pytest.mark.long
+def test_a_subscriber_that_stood_still_goes_on(tmp_path: Path, keyring: Keyring, go: Go) -> None:
+    """SIGSTOP for longer than a session lives: all heartbeats fail, nothing is lost."""
+    keyring.pair("alice")
+    own = tmp_path / "alice.journal"
+    consumer = Path(__file__).with_name("stream_consumer.py")
+
+    async def work() -> None:
+        async with publishing(tmp_path, keyring) as publisher:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, str(consumer), publisher.endpoint, str(tmp_path / "lab"), str(own), "20000"
+            )
+            publisher.publish(b"0")
+            await publisher.wait_acked("alice", 1, timeout_s=10.0)
+            process.send_signal(signal.SIGSTOP)
+            while publisher.subscribers():
+                publisher.publish(b"%d" % publisher.last_seq)
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGCONT)
+            while publisher.last_seq < 20_000:
+                publisher.publish(b"%d" % publisher.last_seq)
+            assert await process.wait() == 0
+        with Journal(own, readonly=True) as journal:
+            assert [record.payload[24:] for record in journal] == [b"%d" % n for n in range(20_000)]
+
+    go(work())
+
+
 def test_a_last_item_that_is_lost_is_missed_by_the_position(
     tmp_path: Path, keyring: Keyring, go: Go, monkeypatch: pytest.MonkeyPatch
 ) -> None:
