@@ -96,8 +96,6 @@ class ID900(SimInstrument):
         self._raw: dict[int, RawChannel] = {}
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[int, Histogram] = {}
-        for block in INPUTS:
-            self._reset_counter(block)
 
     async def power_up(self) -> None:
         """Bind both sockets; factory settings.
@@ -107,6 +105,7 @@ class ID900(SimInstrument):
         """
         self._tree.reset()
         self._forget()
+        self._reset_input_counters()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context = context
         try:
@@ -258,6 +257,7 @@ class ID900(SimInstrument):
         self._finish_now()
         self._tree.reset()
         self._forget()
+        self._reset_input_counters()
         self._publish(powered=True)
 
     # Recording.
@@ -330,6 +330,10 @@ class ID900(SimInstrument):
         return "ARMED" if self._armed_only and not self._recorder.opened else "PLAYING"
 
     # Counters and histograms.
+
+    def _reset_input_counters(self) -> None:
+        for block in INPUTS:
+            self._reset_counter(block)
 
     def _reset_counter(self, block: str) -> None:
         values = self._tree.values
