@@ -114,13 +114,32 @@ class Wiring:
 
         For an output that triggers an instrument it is the way of the trigger plus that instrument's own reach: a
         round trigger acts where the first sample of the triggered waveform acts.
+
+        Raises:
+            MisuseError: instruments trigger each other in a circle.
         """
-        return max((self.way_ps(s) for s, out in self.outputs.items() if out.instrument == instrument), default=0)
+        return self._reach_ps(instrument, ())
 
     def way_ps(self, signal: str) -> int:
-        """From the output of a signal to where it acts, picoseconds; see `reach_ps` for triggers."""
+        """From the output of a signal to where it acts, picoseconds; see `reach_ps` for triggers.
+
+        Raises:
+            MisuseError: no wire carries the signal, or instruments trigger each other in a circle.
+        """
+        return self._way_ps(signal, ())
+
+    def _reach_ps(self, instrument: str, before: tuple[str, ...]) -> int:
+        if instrument in before:
+            raise MisuseError(
+                f"instruments trigger each other in a circle: {' -> '.join((*before, instrument))}",
+                hint="correct the trigger wires",
+            )
+        mine = [signal for signal, output in self.outputs.items() if output.instrument == instrument]
+        return max((self._way_ps(signal, (*before, instrument)) for signal in mine), default=0)
+
+    def _way_ps(self, signal: str, before: tuple[str, ...]) -> int:
         started = [name for name, trigger in self.triggers.items() if trigger == signal]
-        beyond = max((self.reach_ps(name) for name in started), default=0)
+        beyond = max((self._reach_ps(name, before) for name in started), default=0)
         return self.output(signal).delay_ps + beyond
 
     def shift_ps(self, signal: str, grid_ps: int) -> int:

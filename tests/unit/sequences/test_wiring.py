@@ -57,3 +57,10 @@ def test_a_delay_between_grid_points_is_made_up_to_the_nearest() -> None:
     wiring = Wiring({"a": Output("awg", "ch1m1", "light", 0), "b": Output("awg", "ch1m2", "light", 2_600)})
     assert wiring.shift_ps("a", 1000) == 3000
     assert wiring.shift_ps("a", 4000) == 4000
+
+
+def test_instruments_that_trigger_each_other_are_refused() -> None:
+    outputs = {"go": Output("pulser", "d0", "trigger", 0), "back": Output("awg", "ch1m1", "trigger", 0)}
+    wiring = Wiring(outputs, {"awg": "go", "pulser": "back"})
+    with pytest.raises(MisuseError, match="in a circle: pulser -> awg -> pulser"):
+        wiring.reach_ps("pulser")
