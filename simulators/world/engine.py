@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,8 @@ from qnode.labfile import ClockFaults
 from simulators.kit import PulserSim
 from simulators.world.clocks import PPS_LEVEL_V, PulsePerSecond, next_edge_ps
 from simulators.world.draws import BLOCK_ROUNDS
-from simulators.world.group import Group, Member
+from simulators.world.group import Group
+from simulators.world.stage import Member
 from simulators.world.station import DETECTOR_LEVEL_V
 from simulators.world.timeline import Timeline
 from simulators.world.wiring import crosses
@@ -32,6 +34,8 @@ LONGEST_STEP_PS = PS_PER_S // 2
 
 SOFTWARE_EPOCHS = 1 << 32
 """Starts by software are numbered from here, so that they leave the epochs of PPS starts alone."""
+
+_log = logging.getLogger(__name__)
 
 REST_S = 0.005
 """Wall time between looks at the instruments while lab time has nowhere to go."""
@@ -204,6 +208,8 @@ class WorldThread:
         self.timeline = timeline
         self.lock = threading.Lock()
         self.failure = ""
+        self.on_crash: Callable[[str], None] = _ignore
+        """Called from the thread, with the text, when the world fails and stands still for good."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="world", daemon=True)
 
@@ -234,10 +240,11 @@ class WorldThread:
             while not self._stopping.is_set():
                 self._step()
         except Exception as error:
-            # The run must hear of it, or everybody would wait for a time that never comes.
+            # Everybody must hear of it, or they would wait for a time that never comes.
             self.failure = f"the simulated world failed: {type(error).__name__}: {error}"
+            _log.exception("the simulated world failed")
             self.timeline.on_failure(self.failure)
-            raise
+            self.on_crash(self.failure)
 
     def _step(self) -> None:
         world, origin_ps = self.world, self.world.context.origin_ps
@@ -253,3 +260,7 @@ class WorldThread:
                 world.watch()
             self.timeline.advance(origin_ps + world.now_ps)
         self.timeline.wait_for_change(REST_S)
+
+
+def _ignore(text: str) -> None:
+    """Nobody listens yet."""
