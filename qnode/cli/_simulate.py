@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from pathlib import Path
 
 from qnode.cli._lab import load, parse_speed
@@ -24,15 +27,23 @@ def simulate(
 
     _, folder = load(lab_path, data)
     chosen = parse_speed(speed)
+    if lifeline_fd is not None:
+        threading.Thread(target=_stop_at_end_of, args=(lifeline_fd,), daemon=True, name="lifeline").start()
     try:
         run_simulators(
             lab_path,
             folder,
             speed=chosen if chosen in (None, "max") else float(chosen),
             seed=seed,
-            ready=lambda: notify(notify_fd, "READY=1"),
-            lifeline_fd=lifeline_fd,
+            ready=lambda _lab: notify(notify_fd, "READY=1"),
         )
     except QnodeError as error:
         notify(notify_fd, "ERROR=" + " ".join(str(error).splitlines()))
         raise
+
+
+def _stop_at_end_of(fd: int) -> None:
+    """Stop like at SIGTERM when the pipe that the supervisor holds ends."""
+    while os.read(fd, 1):
+        continue
+    os.kill(os.getpid(), signal.SIGTERM)
