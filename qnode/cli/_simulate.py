@@ -33,7 +33,7 @@ def simulate(
         run_simulators(
             lab_path,
             folder,
-            speed=chosen if chosen in (None, "max") else float(chosen),
+            speed=None if chosen is None else "max" if chosen == "max" else float(chosen),
             seed=seed,
             ready=lambda _lab: notify(notify_fd, "READY=1"),
         )

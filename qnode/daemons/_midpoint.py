@@ -119,7 +119,6 @@ class MidpointDaemon(Party):
         plan = await self._make_plan(link, params)
         self.plan, self._armed, self._failures = plan, {}, {}
         self._columns = {node: [] for node in link.between}
-        await self.clock.release(plan.t0_ps - HOLD_PS)
         try:
             await self._ask_all(link, "propose", encode_message(plan))
         except QnodeError:
@@ -163,8 +162,10 @@ class MidpointDaemon(Party):
             else:
                 hashes[node] = programs_sha256(programs.heralding(node, draft.rounds))
         hashes[self.site] = programs_sha256(programs.heralding(self.site, draft.rounds))
-        # Compiling takes a moment the first time: T0 counts from now, at least two whole seconds ahead.
+        # Compiling takes a moment the first time: T0 counts from now, at least two whole seconds ahead. Lab time waits
+        # here until both nodes have accepted.
         now = await self.clock.now_ps()
+        await self.clock.release(now)
         return msgspec.structs.replace(draft, sequences=hashes, t0_tai_s=-(-now // PS_PER_S) + T0_AHEAD_S - 1)
 
     async def _run_plan(self, plan: Plan, link: Link) -> None:
