@@ -326,7 +326,6 @@ class NodeDaemon(Party):
             column, rows = recorder.record(stop)
             self._waiting.append(column)
             self._rows.extend(rows)
-            await self.release_rounds(plan, stop)
         upto = min(recorder.recorded, book.summarised_rounds)
         if upto > self._sent_rounds:
             await self._send_column(plan, upto)
@@ -349,6 +348,8 @@ class NodeDaemon(Party):
         self.publish(column.column(plan.plan_id, self.site, midpoint=False))
         self._sent_rounds = upto
         await self._journal.sync()
+        # Only now: lab time must not run ahead of heralds that are still under way, or they would come late.
+        await self.release_rounds(plan, upto)
 
     async def _dark(self) -> None:
         for role, method in (("pulse_sequencer", "abort"), ("awg", "stop")):
