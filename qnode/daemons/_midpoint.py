@@ -265,7 +265,7 @@ class MidpointDaemon(Party):
                 raw = await self.host.call(tagger, "read", READ_S)
                 engine.feed(raw)
                 stop = engine.complete(await self.host.call(tagger, "status"))
-                if stop > engine.decided:
+                if self.batch_is_due(plan, stop - engine.decided, moved):
                     await self._announce(plan, engine, stop)
                     moved = time.monotonic()
             else:

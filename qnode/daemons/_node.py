@@ -35,7 +35,7 @@ from qnode.tags import Tdc1Decoder
 
 __all__ = ["NodeDaemon", "PlanVoidError"]
 
-READ_S = 0.05
+READ_S = 0.02
 HEALTHY_S = 20.0
 """Wall time within which the first pulse per second must have come."""
 GO_S = 30.0
@@ -64,6 +64,7 @@ class NodeDaemon(Party):
         self._all_armed = asyncio.Event()
         self._progress = asyncio.Event()
         self._sent_rounds = 0
+        self._sent_s = 0.0
         self._uploaded = ""
         self._calibrations: dict[str, dict[str, Any]] = {}
         self._play: asyncio.Task[Any] | None = None
@@ -322,13 +323,14 @@ class NodeDaemon(Party):
         recorder = self._recorder
         assert recorder is not None
         stop = recorder.complete()
-        if stop > recorder.recorded:
+        if self.batch_is_due(plan, stop - recorder.recorded, self._sent_s):
             column, rows = recorder.record(stop)
             self._waiting.append(column)
             self._rows.extend(rows)
         upto = min(recorder.recorded, book.summarised_rounds)
-        if upto > self._sent_rounds:
+        if self.batch_is_due(plan, upto - self._sent_rounds, self._sent_s):
             await self._send_column(plan, upto)
+            self._sent_s = time.monotonic()
 
     async def _send_column(self, plan: Plan, upto: int) -> None:
         """Our column, once we know what the midpoint decided of these rounds: what came late is masked in it."""
@@ -365,6 +367,7 @@ class NodeDaemon(Party):
         tagger = self.host.name_of("time_tagger")
         while True:
             raw = await self.host.call(tagger, "read", READ_S)
+            self._progress.set()
             if not raw.data:
                 continue
             block = self._decoder.feed(raw.data)
@@ -375,7 +378,6 @@ class NodeDaemon(Party):
                 self._recorder.feed(block, self._decoder.horizon_ps)
             if self._shots is not None:
                 self._shots.feed(block, self._decoder.horizon_ps)
-            self._progress.set()
 
     async def _label(self, pulses: Any) -> None:
         """The first pulse is labelled by lab time, if that is within 0.3 s of it; the others are counted."""

@@ -26,6 +26,9 @@ PS_PER_MS = 1_000_000_000
 
 HOLD_PS = 750_000_000_000
 """Parties arm inside the last 0.75 s before T0."""
+BATCH_S = 0.02
+"""Rounds are passed on when a batch is full, or after so much wall time."""
+MOST_BATCH_ROUNDS = 256
 LAST_CALL_PS = 100_000_000_000
 """Who is not armed 0.1 s before T0 voids the plan."""
 
@@ -215,6 +218,14 @@ class Party:
             return self.books[plan_id]
         except KeyError:
             raise MisuseError(f"{self.site} knows no plan {plan_id}") from None
+
+    def batch_is_due(self, plan: Plan, rounds: int, since_s: float) -> bool:
+        """Whether so many rounds are worth a message now; ``since_s``: monotonic time of the last one.
+
+        A quarter of the credit at the most: a party must not wait for rounds that wait for its release.
+        """
+        full = max(1, min(MOST_BATCH_ROUNDS, plan.credit_rounds // 4))
+        return rounds >= full or (rounds > 0 and time.monotonic() - since_s >= BATCH_S)
 
     async def release_rounds(self, plan: Plan, digested: int) -> None:
         """Let lab time run: this party has digested rounds below ``digested``.
