@@ -314,7 +314,7 @@ class Player:
     def ready_for_data(self, slot_nr: int) -> bool:
         """Whether `upload` takes this slot now."""
         with self._lock:
-            playing = self._phase in _RUNNING and self._current == _checked(slot_nr)
+            playing = self._current == _checked(slot_nr) and self._phase in _RUNNING
             return not playing and not (self._fresh[slot_nr] and self._phase is not _Phase.WAIT_START)
 
     @property
