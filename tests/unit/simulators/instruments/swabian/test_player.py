@@ -3,7 +3,15 @@ import struct
 import pytest
 
 from simulators.instruments.swabian._json_rpc import RefusedError
-from simulators.instruments.swabian._player import NextAction, OnNoData, Player, Rearm, Slot, TriggerStart
+from simulators.instruments.swabian._player import (
+    ClockSource,
+    NextAction,
+    OnNoData,
+    Player,
+    Rearm,
+    Slot,
+    TriggerStart,
+)
 from simulators.instruments.swabian._steps import DARK, OutputState, decode_pulses
 
 HIGH = OutputState(0xFF, (0.0, 0.0))
@@ -77,6 +85,27 @@ def test_stop_during_the_run_is_not_overruled_by_the_world(player):
     assert not player.has_finished
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda player: player.upload(1, Slot(steps(2), 1, DARK)),
+        lambda player: player.set_trigger(TriggerStart.HARDWARE_RISING, Rearm.AUTO),
+        lambda player: player.select_clock(ClockSource.EXT_10MHZ),
+    ],
+    ids=["upload", "trigger", "clock"],
+)
+def test_the_run_goes_on_to_its_end_over_changes_beside_it(player, change):
+    player.stream(steps(1), 1, HIGH)
+    running = player.playback.revision
+    player.world_started(running, 0)
+    change(player)
+    assert player.playback.state == "streaming"
+    assert player.playback.digital.tolist() == [1]
+    player.world_finished(running, 10)
+    assert player.has_finished
+    assert player.playback.idle_digital == 0xFF
+
+
 def test_repeats_until_data_comes(player):
     player.upload(
         0,
@@ -91,6 +120,18 @@ def test_repeats_until_data_comes(player):
     assert player.playback.digital.tolist() == [2]
     play(player)
     assert player.has_finished
+
+
+def test_data_for_the_slot_that_is_over_does_not_end_the_wait_for_the_other(player):
+    slot = Slot(steps(1), 1, DARK, NextAction.SWITCH_SLOT_EXPECT_NEW_DATA, on_no_data=OnNoData.WAIT_IDLING)
+    player.upload(0, slot)
+    player.start(0, -1)
+    play(player)
+    player.upload(0, slot)
+    assert not player.is_streaming
+    player.upload(1, Slot(steps(2), 1, DARK))
+    assert player.playback.digital.tolist() == [2]
+    assert player.is_streaming
 
 
 def test_slots_in_turn_for_as_many_as_were_asked(player):
