@@ -12,6 +12,7 @@ from qnode.tags._block import RefBlock, TagBlock
 from qnode.tags._coincide import CoincidenceCounter, coincidences
 from qnode.tags._correlate import G2, Correlator, G2Counter, correlate, g2
 from qnode.tags._decode import FORMATS, Decoder, decoder
+from qnode.tags._files import FILE_FORMATS, TagFile, merge_files, open_tags, read_tags, write_tags
 from qnode.tags._histogram import RoundCounter, RoundStatistics, round_statistics, start_multi_stop
 from qnode.tags._order import DeadTime, Delay, dead_time, delay, merge
 from qnode.tags._rates import Counts, RateCounter, count_rates
@@ -19,6 +20,7 @@ from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fo
 from qnode.tags._tdc1 import Tdc1Decoder
 
 __all__ = [
+    "FILE_FORMATS",
     "FORMATS",
     "G2",
     "Axis",
@@ -38,6 +40,7 @@ __all__ = [
     "RoundCounter",
     "RoundStatistics",
     "TagBlock",
+    "TagFile",
     "Tdc1Decoder",
     "WindowTrain",
     "click_patterns",
@@ -51,6 +54,10 @@ __all__ = [
     "fold_relative",
     "g2",
     "merge",
+    "merge_files",
+    "open_tags",
+    "read_tags",
     "round_statistics",
     "start_multi_stop",
+    "write_tags",
 ]

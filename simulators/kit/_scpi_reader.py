@@ -2,7 +2,8 @@
 
 A raw socket has no end flag beside the bytes, as GPIB, VXI-11 and HiSLIP have. Clients written for those leave the
 line feed away where they can, so two things end a command here besides it: a definite-length block, which knows its
-own length, and a closed string that something else follows than a separator.
+own length and is the last argument of every command that has one, and a closed string that something else follows
+than a separator.
 """
 
 from __future__ import annotations
@@ -62,8 +63,6 @@ class MessageReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._scanned = 0
-        self._pieces: list[tuple[bytes, bytes]] = []
-        """Of the unit that is being read: text, and the block behind it."""
         self._after_block = False
         self._events: list[Event] = []
 
@@ -108,7 +107,6 @@ class MessageReader:
             if newline < 0:
                 return self._wait_for_more(at)
             self._cut(newline + 1)
-            self._pieces.clear()
             self._events.append(Malformed(INVALID_STRING))
             self._end()
             return True
@@ -152,19 +150,9 @@ class MessageReader:
             if len(self._buffer) < stop:
                 return False
         block = bytes(memoryview(self._buffer)[start:stop])
-        self._pieces.append((bytes(self._buffer[:at]), block))
-        self._cut(stop)
-        self._finish_block()
-        return True
-
-    def _finish_block(self) -> None:
-        """Go on with more arguments, or hand out the unit: the block knows its length, so it need not wait."""
-        blanks = len(self._buffer) - len(self._buffer.lstrip(b" \t\r"))
-        if self._buffer[blanks : blanks + 1] == b",":
-            self._scanned = blanks
-            return
-        self._take_unit(b"")
+        self._take_unit(self._cut(stop)[:at], block)
         self._after_block = True
+        return True
 
     def _pass_separator(self) -> bool:
         """One line feed or semicolon belongs to the command with the block; anything else starts a new one."""
@@ -195,31 +183,22 @@ class MessageReader:
     def _end(self) -> None:
         self._events.append(EndOfMessage())
 
-    def _take_unit(self, tail: bytes) -> None:
-        """Hand out what was read: the pieces with blocks, then ``tail``."""
-        pieces, self._pieces = self._pieces, []
-        texts = [text.decode("latin-1") for text, _ in pieces] + [tail.decode("latin-1").rstrip()]
-        words = texts[0].strip().split(None, 1)
-        if not words:
+    def _take_unit(self, text: bytes, block: bytes | None = None) -> None:
+        """Hand out the unit of ``text``, with ``block`` behind it."""
+        header, *rest = text.decode("latin-1").strip().split(None, 1) or [""]
+        if not header:
             return
-        header = words[0]
-        texts[0] = words[1] if len(words) > 1 else ""
         arguments: list[str | bytes] = []
-        for index, text in enumerate(texts):
-            # Beside a block stands a comma, and so an empty place of its own.
-            written = _split(text)[index > 0 : -1 if index < len(pieces) else None]
-            arguments += written
-            if index < len(pieces):
-                arguments.append(pieces[index][1])
-        if arguments == [""]:
-            arguments = []
+        if rest:
+            arguments += _split(rest[0])
+        if block is not None:
+            # Between the text and the block stood a comma, and so an empty place.
+            arguments[-1:] = [block]
         self._events.append(Unit(header.removesuffix("?"), header.endswith("?"), tuple(arguments)))
 
 
 def _split(text: str) -> list[str]:
-    """Arguments between commas, those within strings left alone; none in an empty text but the place of one."""
-    if not text.strip():
-        return [""]
+    """Arguments between commas, those within strings left alone."""
     arguments: list[str] = []
     at = 0
     while True:

@@ -21,6 +21,9 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _CLOSE_TIMEOUT_S = 5.0
 
+_SETUP_STEPS = 3
+"""Turns of the loop from accepting a connection to `TcpServer._connected`."""
+
 
 class TcpServer:
     """One listener and its connections; several clients at once.
@@ -77,17 +80,23 @@ class TcpServer:
 
     async def close(self) -> None:
         """Stop listening and reset all connections."""
-        if self._server is not None:
-            self._server.close()
+        server, self._server = self._server, None
+        if server is not None:
+            # A connection that asyncio has accepted and not yet set up would be left open by Server.close():
+            # stop accepting first, then let those get here.
+            for listener in server.sockets:
+                asyncio.get_running_loop().remove_reader(listener.fileno())
+            for _ in range(_SETUP_STEPS):
+                await asyncio.sleep(0)
+            server.close()
         self.reset_connections()
         tasks = list(self._connections)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSE_TIMEOUT_S)
-        if self._server is not None:
-            await asyncio.wait_for(self._server.wait_closed(), _CLOSE_TIMEOUT_S)
-            self._server = None
+        if server is not None:
+            await asyncio.wait_for(server.wait_closed(), _CLOSE_TIMEOUT_S)
 
     def reset_connections(self) -> None:
         """Break all connections the hard way, as an instrument does that loses its mains; keep listening."""
@@ -95,9 +104,17 @@ class TcpServer:
             _reset(writer)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            # It was accepted before the listener closed, and only now gets here.
+            _reset(writer)
+            return
         task = asyncio.get_running_loop().create_task(self._talk(reader, writer))
         self._connections[task] = writer
-        task.add_done_callback(lambda done: self._connections.pop(done, None))
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        # A task that was cancelled before its first step has not closed anything.
+        self._connections.pop(task).close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

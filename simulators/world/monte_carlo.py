@@ -54,15 +54,15 @@ def sample_link(context: WorldContext, link: Link, heralds: int, rng: np.random.
     skips, patterns = _heralds(maps, heralds, rng)
     attempts = float(skips.sum()) + heralds
     p_herald = heralds / attempts
-    signs = np.where((patterns == 1) == (_psi_plus(context, link) == "det1"), 1.0, -1.0)
+    plus = 1 if _psi_plus(context, link) == "det1" else 2
     correlators: dict[str, tuple[float, float]] = {}
     populations: dict[str, Estimate] = {}
     for number, basis in enumerate("XYZ"):
         part = slice(number * heralds // 3, (number + 1) * heralds // 3)
-        outcomes = _measure(maps, patterns[part], basis, rng)
+        outcomes, heralded = _measure(maps, patterns[part], basis, rng)
         product = np.where((outcomes == 0) | (outcomes == 3), 1.0, -1.0)
         if basis != "Z":
-            product *= signs[part]
+            product *= np.where(heralded == plus, 1.0, -1.0)
         else:
             populations = _populations(outcomes, swapped)
         mean = float(product.mean())
@@ -132,21 +132,29 @@ def _heralds(maps: ClickMaps, count: int, rng: np.random.Generator) -> tuple[NDA
     return skips[:count], patterns[:count]
 
 
-def _measure(maps: ClickMaps, patterns: NDArray[np.uint8], basis: str, rng: np.random.Generator) -> NDArray[np.int64]:
-    """One outcome a herald, 0..3: first qubit's digit first; in basis Z the digits are dark (0) and bright (1)."""
+def _measure(
+    maps: ClickMaps, patterns: NDArray[np.uint8], basis: str, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """One outcome a herald, 0..3, first qubit's digit first; in basis Z the digits are dark (0) and bright (1).
+
+    And the patterns, since a phase that is known now may change which of the two detectors clicked.
+    """
     _, vectors = np.linalg.eigh(-PAULI[basis])
     bras = np.kron(vectors, vectors)
+    # <a| rho |a> as one matrix product: projectors, transposed and flattened.
+    projectors = np.einsum("ja,ia->ija", bras, bras.conj()).reshape(16, 4)
     outcomes = np.empty(patterns.size, dtype=np.int64)
+    clicked = np.empty_like(patterns)
     for start in range(0, patterns.size, CHUNK):
         part = patterns[start : start + CHUNK]
         phase = rng.normal(0.0, maps.phase_rms_rad, part.size)
         part = maps.pattern_given_phase(part, phase, rng.random(part.size))
-        rho = maps.post_state(part, phase)
-        chances = np.einsum("ia,nij,ja->na", bras.conj(), rho, bras, optimize=True).real
+        chances = (maps.post_state(part, phase).reshape(part.size, 16) @ projectors).real
         total = np.cumsum(chances, axis=1)
         uniform = rng.random(part.size) * total[:, -1]
         outcomes[start : start + CHUNK] = (uniform[:, np.newaxis] >= total[:, :3]).sum(axis=1)
-    return outcomes
+        clicked[start : start + CHUNK] = part
+    return outcomes, clicked
 
 
 def _populations(outcomes: NDArray[np.int64], swapped: bool) -> dict[str, Estimate]:

@@ -161,8 +161,8 @@ _RISING = (TriggerStart.HARDWARE_RISING, TriggerStart.HARDWARE_RISING_AND_FALLIN
 class Player:
     """Slots, trigger and outputs. Commands come from the event loop, the world's words from its thread.
 
-    `playback` is replaced on each change that the world must see, with a greater ``revision``. `world_started` keeps
-    the revision: what plays is still what the world has read.
+    `playback` is replaced on each change that the world must see, with a greater ``revision``. `world_started`, and
+    changes that leave alone what plays, keep the revision: it is still what the world has read.
     """
 
     playback: PulserPlayback
@@ -226,11 +226,13 @@ class Player:
             if not self.ready_for_data(slot_nr):
                 raise RefusedError(f"slot {slot_nr} still holds what was not played")
             self._slots[slot_nr], self._fresh[slot_nr] = slot, True
-            if self._phase is _Phase.WAIT_DATA:
+            if self._phase is _Phase.WAIT_DATA and slot_nr != self._current:
                 self._go_on_with(slot_nr, When.IMMEDIATE)
-            elif self._phase in (_Phase.IDLE, _Phase.FINISHED, _Phase.ERROR):
+                self._publish()
+                return
+            if self._phase in (_Phase.IDLE, _Phase.FINISHED, _Phase.ERROR):
                 self._phase = _Phase.WAIT_START
-            self._publish()
+            self._refresh()
 
     def start(self, slot_nr: int, slots_to_run: int) -> None:
         """Start uploaded slots as the trigger says; ``slots_to_run`` of -1 is until they end by themselves.
@@ -287,13 +289,13 @@ class Player:
         """What starts a sequence, and whether its end arms it again."""
         with self._lock:
             self._trigger, self._rearm = start, rearm
-            self._publish()
+            self._refresh()
 
     def select_clock(self, clock: ClockSource) -> None:
         """Where the 125 MHz or 10 MHz come from."""
         with self._lock:
             self._clock = clock
-            self._publish()
+            self._refresh()
 
     # What the client asks.
 
@@ -314,7 +316,7 @@ class Player:
     def ready_for_data(self, slot_nr: int) -> bool:
         """Whether `upload` takes this slot now."""
         with self._lock:
-            playing = self._phase in _RUNNING and self._current == _checked(slot_nr)
+            playing = self._current == _checked(slot_nr) and self._phase in _RUNNING
             return not playing and not (self._fresh[slot_nr] and self._phase is not _Phase.WAIT_START)
 
     @property
@@ -416,8 +418,17 @@ class Player:
         self._current = slot_nr
         self._phase = _Phase.STARTED if when is When.IMMEDIATE else _Phase.WAIT_TRIGGER
 
+    def _refresh(self) -> None:
+        """Tell of a change that leaves alone what plays: the world still means this revision by its words then."""
+        if self._phase not in _RUNNING:
+            self._revision += 1
+        self._set_playback()
+
     def _publish(self) -> None:
         self._revision += 1
+        self._set_playback()
+
+    def _set_playback(self) -> None:
         slot = self._slots[self._current]
         steps = Steps.none() if slot is None else slot.steps
         self.playback = PulserPlayback(

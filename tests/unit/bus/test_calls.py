@@ -417,6 +417,30 @@ def test_a_peer_without_curve_or_with_a_strange_token_gets_nothing(keyring: Keyr
     go(work())
 
 
+def test_a_token_is_good_on_its_own_connection_only(keyring: Keyring, go: Go) -> None:
+    async def work() -> None:
+        fire = Counting()
+        own, server_key = keyring.pair("bob"), keyring.public("alice")
+        async with (
+            Server(ANY, "alice", keyring, {"fire": fire}) as server,
+            Client(server.endpoint, "alice", "operator", keyring) as client,
+        ):
+            await client.wait_connected()
+            (token,) = server._hub.sessions
+            with zmq.Context() as context, context.socket(zmq.DEALER) as bob:
+                bob.linger = 0
+                bob.curve_publickey, bob.curve_secretkey = own
+                bob.curve_serverkey = server_key
+                bob.connect(server.endpoint)
+                bob.send_multipart([token, msgspec.msgpack.encode(["call", 1, "fire", "k", 2**62, None])])
+                while not bob.poll(0):
+                    await asyncio.sleep(0.01)
+                assert msgspec.msgpack.decode(bob.recv_multipart()[-1]) == ["strange"]
+        assert fire.runs == 0
+
+    go(work())
+
+
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_a_call_open_over_a_cut_is_carried_out_once_and_answered(keyring: Keyring, go: Go, way: Any) -> None:
     async def work() -> None:

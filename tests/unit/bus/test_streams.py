@@ -430,6 +430,37 @@ def test_what_a_power_cut_took_from_the_journal_is_taken_back(tmp_path: Path, ke
     go(work())
 
 
+def test_what_waits_unread_when_it_is_taken_back_is_never_handed_on(tmp_path: Path, keyring: Keyring, go: Go) -> None:
+    path = tmp_path / "heralds.journal"
+
+    async def work() -> None:
+        boots: list[BootChange] = []
+        async with publishing(tmp_path, keyring) as publisher:
+            endpoint, first_boot = publisher.endpoint, publisher.boot_id
+            for n in range(1, 8):
+                publisher.publish(b"old %d" % n)
+                if n == 4:
+                    durable_size = path.stat().st_size
+            stream = subscribe(endpoint, keyring, on_boot=boots.append)
+            await stream.start()
+            while len(stream._queue) < 7:
+                await asyncio.sleep(0.01)
+            assert (await anext(stream)).seq == 1
+        os.truncate(path, durable_size)
+        async with publishing(tmp_path, keyring, endpoint) as publisher, stream:
+            publisher.publish(b"new 5")
+            while len(boots) < 2:
+                await asyncio.sleep(0.01)
+            items = await take(stream, 4)
+            await publisher.wait_acked("alice", 5)
+        assert [item.payload for item in items] == [b"old 2", b"old 3", b"old 4", b"new 5"]
+        # Nothing of 5 to 7 had been handed on, so there is nothing to take back.
+        assert boots[1] == BootChange(first_boot, publisher.boot_id, range(5, 2))
+        assert len(boots[1].taken_back) == 0
+
+    go(work())
+
+
 def test_who_was_away_over_two_starts_is_told_what_is_void(tmp_path: Path) -> None:
     a, b, c = (bytes([letter]) * 16 for letter in b"abc")
     table = BootTable(tmp_path / "boots")

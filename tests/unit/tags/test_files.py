@@ -1,0 +1,361 @@
+"""Files: what we write is read back by others (ptufile, pyarrow, struct), what others' layouts say is read by us."""
+
+import io
+import struct
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import ptufile
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qnode.errors import MisuseError
+from qnode.tags import Backend, TagBlock, merge_files, open_tags, read_tags, write_tags
+from qnode.tags._columns import ArrowWriter
+
+BACKENDS: list[Backend] = ["numpy", "numba"]
+
+
+def some_tags(count: int = 5000, channels: int = 4, seed: int = 1, step_ps: int = 100_000) -> TagBlock:
+    rng = np.random.default_rng(seed)
+    t_ps = np.cumsum(rng.exponential(step_ps, count)).astype(np.int64)
+    return TagBlock.from_arrays(t_ps, rng.integers(1, channels + 1, count))
+
+
+def same(found: TagBlock, wanted: TagBlock) -> None:
+    np.testing.assert_array_equal(found.t_ps, wanted.t_ps)
+    np.testing.assert_array_equal(found.channel, wanted.channel)
+
+
+def pieces(block: TagBlock, size: int = 700) -> list[TagBlock]:
+    return [TagBlock(block.t_ps[k : k + size], block.channel[k : k + size]) for k in range(0, len(block), size)]
+
+
+def test_ptu_t2_is_read_back_by_ptufile(tmp_path: Path) -> None:
+    block = some_tags()
+    block.t_ps[2500:] += 10**9  # 30 overflows at once
+    path = tmp_path / "run.ptu"
+    assert write_tags(path, pieces(block), meta={"comment": "a run"}) == len(block)
+    with ptufile.PtuFile(path) as ptu:
+        assert ptu.comment == "a run"
+        assert ptu.tags["TTResult_NumberOfRecords"] == len(ptu.read_records())
+        records = ptu.decode_records()
+    photons = records[records["channel"] >= 0]
+    np.testing.assert_array_equal(photons["time"].astype(np.int64), block.t_ps)
+    # ptufile gives the field of the record, which counts inputs from 0
+    np.testing.assert_array_equal(photons["channel"] + 1, block.channel)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ptu_t2_there_and_back_in_small_blocks(tmp_path: Path, backend: Backend) -> None:
+    block = some_tags(3000, channels=63)
+    with_marks = TagBlock(
+        block.t_ps, np.where(block.channel > 60, block.channel + 140, block.channel).astype(np.uint8)
+    )
+    path = tmp_path / "run.ptu"
+    write_tags(path, with_marks)
+    same(read_tags(path, backend=backend), with_marks)
+    file = open_tags(path, backend=backend)
+    same(TagBlock.concat(file.blocks(tags=97)), with_marks)
+    assert file.truncated_bytes == 0
+    assert file.done_bytes == file.size_bytes
+    assert file.header["MeasDesc_GlobalResolution"] == 1e-12
+
+
+def ptu_header(record_type: int, global_s: float, resolution_s: float, records: int = 0) -> bytes:
+    tags = [
+        ("Measurement_Mode", 0x10000008, struct.pack("<q", 3 if record_type & 0x300 == 0x300 else 2)),
+        ("Measurement_SubMode", 0x10000008, struct.pack("<q", 1)),
+        ("TTResultFormat_TTTRRecType", 0x10000008, struct.pack("<q", record_type)),
+        ("TTResultFormat_BitsPerRecord", 0x10000008, struct.pack("<q", 32)),
+        ("MeasDesc_GlobalResolution", 0x20000008, struct.pack("<d", global_s)),
+        ("MeasDesc_Resolution", 0x20000008, struct.pack("<d", resolution_s)),
+        ("TTResult_NumberOfRecords", 0x10000008, struct.pack("<q", records)),
+        ("Header_End", 0xFFFF0008, struct.pack("<q", 0)),
+    ]
+    body = b"".join(struct.pack("<32siI", name.encode(), -1, kind) + value for name, kind, value in tags)
+    return b"PQTTTR\0\0" + b"1.0.00\0\0" + body
+
+
+RECORD_TYPES = [
+    0x00010203, 0x00010303, 0x00010204, 0x00010304, 0x01010204, 0x01010304,
+    0x00010205, 0x00010305, 0x00010206, 0x00010306, 0x00010207, 0x00010307,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("record_type", RECORD_TYPES)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_all_record_types_agree_with_ptufile(tmp_path: Path, record_type: int, backend: Backend) -> None:
+    """Records drawn at random, overflows and markers among them: times must agree with ptufile to the bit."""
+    rng = np.random.default_rng(record_type)
+    count = 4000
+    t3 = record_type & 0xF00 == 0x300
+    records = np.empty(count, np.uint32)
+    for k in range(count):
+        kind, value = rng.random(), int(rng.integers(0, 1 << 10))
+        if record_type in (0x00010203, 0x00010303):
+            if kind < 0.2:
+                records[k] = 15 << 28 | (value if t3 else 0)  # overflow
+            elif t3:
+                records[k] = int(rng.integers(1, 5)) << 28 | value << 16 | int(rng.integers(0, 1 << 16))
+            else:
+                records[k] = int(rng.integers(0, 4)) << 28 | int(rng.integers(0, 1 << 28))
+        elif kind < 0.2:
+            records[k] = 127 << 25 | int(rng.integers(0, 4))
+        elif t3:
+            records[k] = int(rng.integers(0, 8)) << 25 | value << 10 | int(rng.integers(0, 1 << 10))
+        else:
+            records[k] = int(rng.integers(0, 8)) << 25 | int(rng.integers(0, 1 << 25))
+    resolution_ps, sync_ps = (4, 50_000) if t3 else (4, 4)
+    path = tmp_path / "run.ptu"
+    header = ptu_header(record_type, sync_ps * 1e-12, resolution_ps * 1e-12, count)
+    path.write_bytes(header + records.tobytes())
+    with ptufile.PtuFile(path) as ptu:
+        decoded = ptu.decode_records()
+    photons = decoded[decoded["channel"] >= 0]
+    expected = photons["time"].astype(np.int64) * sync_ps
+    if t3:
+        expected += photons["dtime"].astype(np.int64) * resolution_ps
+    # the records are random, so the file is not sorted: blocks, not read_tags
+    found = list(open_tags(path, backend=backend).blocks(tags=1000))
+    np.testing.assert_array_equal(np.concatenate([block.t_ps for block in found]), expected)
+
+
+def test_ptu_marker_and_sync_channels(tmp_path: Path) -> None:
+    # sync at 7, marker 2 at 9, input 1 at 11 (channel field 0)
+    records = struct.pack("<3I", 64 << 25 | 7, 66 << 25 | 9, 11)
+    path = tmp_path / "marks.ptu"
+    path.write_bytes(ptu_header(0x00010207, 1e-12, 1e-12) + records)
+    for backend in BACKENDS:
+        block = read_tags(path, backend=backend)
+        assert block.t_ps.tolist() == [7, 9, 11]
+        assert block.channel.tolist() == [200, 202, 1]
+
+
+def test_truncated_ptu_is_read_to_its_last_record(tmp_path: Path) -> None:
+    path = tmp_path / "cut.ptu"
+    write_tags(path, some_tags(100))
+    path.write_bytes(path.read_bytes()[:-6])
+    file = open_tags(path)
+    assert len(TagBlock.concat(file)) == 98
+    assert file.truncated_bytes == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"PQTTTR\0\0" + b"1.0.00\0\0" + b"x" * 20, "the header ends at byte 16"),
+        (ptu_header(0x00010209, 1e-12, 0), "the record type is 0x00010209"),
+        (ptu_header(0x00010207, 0, 0), "MeasDesc_GlobalResolution is missing or 0"),
+    ],
+)
+def test_bad_ptu_headers_say_where(tmp_path: Path, content: bytes, text: str) -> None:
+    path = tmp_path / "bad.ptu"
+    path.write_bytes(content)
+    with pytest.raises(MisuseError, match=text):
+        read_tags(path)
+
+
+@pytest.mark.parametrize(
+    ("t_ps", "channel", "text"),
+    [
+        ([1], [64], r"channel\[0\] = 64 does not fit"),
+        ([-1], [1], "starts at -1 ps, before 0"),
+        ([0, 1 << 51], [1, 1], "nothing for 18 min before"),
+    ],
+)
+def test_what_ptu_cannot_hold_is_refused(tmp_path: Path, t_ps: list[int], channel: list[int], text: str) -> None:
+    with pytest.raises(MisuseError, match=text):
+        write_tags(tmp_path / "no.ptu", TagBlock.from_arrays(t_ps, channel))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["run.arrow", "run.parquet"])
+def test_columns_there_and_back_with_gaps(tmp_path: Path, name: str) -> None:
+    block = some_tags(2000)
+    middle = int(block.t_ps[1000])
+    parts = pieces(block)
+    parts[1] = TagBlock(parts[1].t_ps, parts[1].channel, np.array([[middle, middle + 1]]), overflow=True)
+    path = tmp_path / name
+    write_tags(path, parts, meta={"run": "42"})
+    found = read_tags(path)
+    same(found, block)
+    assert found.gaps.tolist() == [[middle, middle + 1]]
+    assert found.overflow
+    assert open_tags(path).truncated_bytes == 0
+
+
+def test_parquet_is_plain_parquet(tmp_path: Path) -> None:
+    block = some_tags(50_000, step_ps=100_000)
+    path = tmp_path / "run.parquet"
+    write_tags(path, block, meta={"run": "42"})
+    table = pq.read_table(path)
+    assert table.schema.field("t_ps").type == pa.int64()
+    assert table.schema.field("channel").type == pa.uint8()
+    assert table.schema.metadata[b"run"] == b"42"
+    np.testing.assert_array_equal(table["t_ps"].to_numpy(), block.t_ps)
+    assert path.stat().st_size / len(block) < 3.2
+
+
+def test_a_spool_cut_anywhere_gives_its_whole_batches(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    sink.close, keep = (lambda: None), sink.close  # type: ignore[method-assign]
+    writer = ArrowWriter(sink)
+    ends = []
+    parts = pieces(some_tags(2000), 500)
+    for part in parts:
+        writer.write(part)
+        ends.append(sink.tell())
+    writer.close()
+    whole = sink.getvalue()
+    keep()
+    path = tmp_path / "run.arrow"
+    for cut in [ends[0] - 3, ends[0], ends[1] + 5, ends[2] + 1000, ends[3], len(whole)]:
+        path.write_bytes(whole[:cut])
+        file = open_tags(path)
+        got = list(file)
+        count = sum(end <= cut for end in ends)
+        assert len(got) == count
+        assert sum(map(len, got)) == 500 * count
+        if count and cut not in (len(whole), ends[count - 1]):
+            assert file.truncated_bytes == cut - ends[count - 1]
+
+
+def test_idq_files_take_their_channel_from_the_name(tmp_path: Path) -> None:
+    block = TagBlock.from_arrays([5, 7, 2**50], [3, 3, 3])
+    for name in ("timestamps_C3.bin", "timestamps_C3.txt"):
+        write_tags(tmp_path / name, block)
+        same(read_tags(tmp_path / name), block)
+    assert (tmp_path / "timestamps_C3.bin").read_bytes() == struct.pack("<3Q", 5, 7, 2**50)
+    assert (tmp_path / "timestamps_C3.txt").read_text() == "5\n7\n1125899906842624\n"
+    write_tags(tmp_path / "plain.bin", block)
+    with pytest.raises(MisuseError, match="the name says no channel"):
+        read_tags(tmp_path / "plain.bin")
+    assert read_tags(tmp_path / "plain.bin", channel=9).channel.tolist() == [9, 9, 9]
+    with pytest.raises(MisuseError, match="one channel a file, the tags have 1 and 2"):
+        write_tags(tmp_path / "two_C1.bin", TagBlock.from_arrays([1, 2], [1, 2]))
+
+
+def test_cut_and_broken_ascii(tmp_path: Path) -> None:
+    path = tmp_path / "timestamps_C1.txt"
+    path.write_text("# ps\n1\n2\n30")
+    file = open_tags(path)
+    assert TagBlock.concat(file).t_ps.tolist() == [1, 2]
+    assert file.truncated_bytes == 2
+    path.write_text("1\n2\nx\n")
+    with pytest.raises(MisuseError, match=r"timestamps_C1.txt:3: b'x' is no integer"):
+        read_tags(path)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 100), st.integers(1, 3000))
+def test_tdc1_words_there_and_back(tmp_path_factory: pytest.TempPathFactory, seed: int, size: int) -> None:
+    block = some_tags(3000, seed=seed, step_ps=10**9)
+    path = tmp_path_factory.mktemp("tdc1") / "run.tdc1"
+    write_tags(path, pieces(block, size))
+    found = read_tags(path)
+    # tags of one 2 ns step come in the order of channels
+    np.testing.assert_array_equal(found.t_ps, block.t_ps // 2000 * 2000)
+    assert len(found.gaps) == 0
+    assert np.bincount(found.channel).tolist() == np.bincount(block.channel).tolist()
+
+
+@pytest.mark.parametrize("name", ["qcrypto_a1", "qcrypto_a1_legacy"])
+def test_a1_by_hand(tmp_path: Path, name: str) -> None:
+    # 256 units = 1 ns; a dummy word; both of channels 1 and 4
+    words = [256 << 10 | 1, 300 << 10 | 0x10, 2560 << 10 | 0b1001]
+    halves = [(word & 0xFFFFFFFF, word >> 32) for word in words]
+    if name.endswith("legacy"):
+        halves = [(high, low) for low, high in halves]
+    path = tmp_path / "run.a1"
+    path.write_bytes(b"".join(struct.pack("<2I", *pair) for pair in halves))
+    block = read_tags(path, name)
+    assert block.t_ps.tolist() == [1000, 10_000, 10_000]
+    assert block.channel.tolist() == [1, 1, 4]
+
+
+def test_a1_there_and_back_to_its_unit(tmp_path: Path) -> None:
+    block = some_tags(2000)
+    write_tags(tmp_path / "run.a1", pieces(block))
+    found = read_tags(tmp_path / "run.a1")
+    assert np.abs(found.t_ps - block.t_ps).max() <= 2
+    np.testing.assert_array_equal(found.channel, block.channel)
+
+
+def test_a1_wraps_are_undone(tmp_path: Path) -> None:
+    path = tmp_path / "run.a1"
+    path.write_bytes(struct.pack("<2Q", (2**54 - 256) << 10 | 1, 256 << 10 | 2))
+    assert np.diff(read_tags(path).t_ps).tolist() == [2000]
+
+
+def test_qutag_binary(tmp_path: Path) -> None:
+    path = tmp_path / "run.qutag"
+    path.write_bytes(b"h" * 40 + struct.pack("<QHQHQH", 5, 0, 8, 1, 9, 4) + b"\1\2\3")
+    file = open_tags(path)
+    block = TagBlock.concat(file.blocks(tags=1))
+    assert block.t_ps.tolist() == [5, 8, 9]
+    assert block.channel.tolist() == [200, 1, 4]
+    assert file.truncated_bytes == 3
+
+
+def test_ttbin_needs_its_makers_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.ttbin"
+    path.write_bytes(b"closed")
+    with pytest.raises(MisuseError, match="pip install Swabian-TimeTagger"):
+        read_tags(path)
+
+    class Reader:
+        def __init__(self, name: str) -> None:
+            assert name == str(path)
+            self.left = True
+
+        def hasData(self) -> bool:  # noqa: N802 - vendor's name
+            return self.left
+
+        def getData(self, n_events: int) -> object:  # noqa: N802 - vendor's name
+            self.left = False
+            return SimpleNamespace(
+                getTimestamps=lambda: np.array([1, 4, 9, 20]),
+                getChannels=lambda: np.array([1, 0, 0, -2], np.int32),
+                getEventTypes=lambda: np.array([0, 2, 3, 0], np.uint8),
+            )
+
+    maker = SimpleNamespace(__spec__=SimpleNamespace(name="Swabian"), __path__=[])
+    monkeypatch.setitem(sys.modules, "Swabian", maker)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "Swabian.TimeTagger", SimpleNamespace(FileReader=Reader))  # type: ignore[arg-type]
+    block = read_tags(path)
+    assert block.t_ps.tolist() == [1, 20]
+    assert block.channel.tolist() == [1, 130]
+    assert block.gaps.tolist() == [[4, 10]]
+    assert block.overflow
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.lists(st.integers(0, 50), max_size=30), max_size=4), st.integers(1, 7))
+def test_merged_files_are_merged_tags(streams: list[list[int]], size: int) -> None:
+    blocks = [TagBlock.from_arrays(sorted(times), [k + 1] * len(times)) for k, times in enumerate(streams)]
+    found = TagBlock.concat(merge_files([pieces(block, size) for block in blocks]))
+    expected = sorted((time, k + 1) for k, times in enumerate(streams) for time in times)
+    assert found.t_ps.tolist() == [time for time, _ in expected]
+    assert found.channel.tolist() == [channel for _, channel in expected]
+
+
+def test_formats_that_cannot_be(tmp_path: Path) -> None:
+    path = tmp_path / "run.dat"
+    path.write_bytes(b"1234")
+    for call, text in (
+        (lambda: read_tags(path), "the format can't be told from the name"),
+        (lambda: read_tags(path, "hdf5"), "unknown tag format 'hdf5'"),
+        (lambda: read_tags(tmp_path / "none.ptu"), "none.ptu is no file"),
+        (lambda: write_tags(tmp_path / "x.ttbin", some_tags(3)), "can't write 'ttbin'"),
+        (lambda: read_tags(path, "parquet"), "is no whole Parquet file"),
+        (lambda: read_tags(path, "arrow"), "is no Arrow stream"),
+        (lambda: read_tags(path, "ptu"), "is no PTU file"),
+    ):
+        with pytest.raises(MisuseError, match=text):
+            call()
