@@ -17,7 +17,6 @@ from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
     ColumnArrays,
-    Herald,
     LinkPrograms,
     Message,
     Plan,
@@ -393,28 +392,27 @@ class NodeDaemon(Party):
     async def _on_item(self, item: Item) -> None:
         self._received.append(item.boot_id + item.seq.to_bytes(8, "little") + item.payload)
         message = decode_message(item.payload)
-        if self.plan is not None and message.plan_id == self.plan.plan_id:
+        if isinstance(message, Summary) and self.plan is not None and message.plan_id == self.plan.plan_id:
             await self._note(message)
         self.enter(message)
         if isinstance(message, Summary | Settlement | PlanEnd):
             self._progress.set()
 
-    async def _note(self, message: Message) -> None:
-        """Late heralds, and heralds that were announced but did not come."""
+    async def _note(self, summary: Summary) -> None:
+        """Of the rounds that the midpoint has now decided: heralds that are late, and ones that did not come."""
         assert self.plan is not None
-        if isinstance(message, Herald):
-            now = await self.clock.now_ps()
-            if now > self.plan.t0_ps + message.valid_until_ps:
-                log_event("late herald", plan=message.plan_id, round=message.round)
-                self._doubts[message.round] = Reason.LATE
-        elif isinstance(message, Summary):
-            heralds = self.book(message.plan_id).heralds
-            came = sum(1 for r in range(message.first_round, message.stop_round) if r in heralds)
-            if came != message.heralds:
-                log_event("herald missing", plan=message.plan_id, announced=message.heralds, came=came)
-                self._doubts.update(
-                    dict.fromkeys(range(message.first_round, message.stop_round), Reason.HERALD_MISSING)
-                )
+        rounds = range(summary.first_round, summary.stop_round)
+        heralds = self.book(summary.plan_id).heralds
+        came = [heralds[round_] for round_ in rounds if round_ in heralds]
+        if len(came) != summary.heralds:
+            log_event("herald missing", plan=summary.plan_id, announced=summary.heralds, came=len(came))
+            self._doubts.update(dict.fromkeys(rounds, Reason.HERALD_MISSING))
+        if came:
+            since_t0_ps = await self.clock.now_ps() - self.plan.t0_ps
+            for herald in came:
+                if since_t0_ps > herald.valid_until_ps:
+                    log_event("late herald", plan=summary.plan_id, round=herald.round)
+                    self._doubts[herald.round] = Reason.LATE
 
     # --- answers ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,190 @@
+"""Labs for tests: copies of `config/two_nodes.yaml` in an address block of their own, run by real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+TWO_NODES = ROOT / "config" / "two_nodes.yaml"
+
+_blocks = itertools.count(1)
+
+
+def _own_block() -> str:
+    """A loopback block ``127.x.y.`` that no other test process uses."""
+    return f"127.{64 + os.getpid() % 128}.{next(_blocks) % 250 + 1}."
+
+
+class LabCopy:
+    """A lab file of a test's own, and the processes that a test starts on it.
+
+    ``edit`` changes the file; ``world_copy`` makes a second file for the simulators alone, to be changed behind the
+    stack's back.
+    """
+
+    def __init__(self, folder: Path, source: Path = TWO_NODES) -> None:
+        self.folder = folder
+        self.block = _own_block()
+        self.path = folder / "lab.yaml"
+        self.world_path = self.path
+        self.data = folder / "data"
+        self.path.write_text(source.read_text().replace("127.0.1.", self.block))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    # --- the file ---
+
+    @staticmethod
+    def _edit(path: Path, change: Callable[[Any], None]) -> None:
+        yaml = YAML()
+        yaml.width = 1000
+        tree = yaml.load(path.read_text())
+        change(tree)
+        with path.open("w") as file:
+            yaml.dump(tree, file)
+
+    def edit(self, change: Callable[[Any], None]) -> None:
+        """Change the lab file: ``change(tree)`` works on the document in place."""
+        self._edit(self.path, change)
+
+    def edit_world(self, change: Callable[[Any], None]) -> None:
+        """Change what the simulators see, and leave the stack's file as it is."""
+        if self.world_path == self.path:
+            self.world_path = self.folder / "world.yaml"
+            self.world_path.write_text(self.path.read_text())
+        self._edit(self.world_path, change)
+
+    # --- processes ---
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
+
+    def qnode(self, *arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "qnode", *arguments],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def run(self, *options: str, timeout: float = 120.0) -> dict[str, Any]:
+        """``qnode run heralding`` to its end; the JSON document, whatever the exit code."""
+        done = self.qnode(
+            "run", "heralding", str(self.path), "--data", str(self.data), "--json", *options, timeout=timeout
+        )
+        assert done.stdout, done.stderr
+        return {"exit": done.returncode, "stderr": done.stderr, **json.loads(done.stdout)}
+
+    def start(self, name: str, *arguments: str, timeout: float = 60.0) -> subprocess.Popen[bytes]:
+        """Start a process of the lab and return when it says READY=1."""
+        read, write = os.pipe()
+        out = (self.folder / f"{name}.out").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "qnode", *arguments, "--data", str(self.data), "--notify-fd", str(write)],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            pass_fds=(write,),
+        )
+        out.close()
+        os.close(write)
+        self.processes[name] = process
+        said = b""
+        deadline = time.monotonic() + timeout
+        while b"READY=1\n" not in said:
+            ready, _, _ = select.select([read], [], [], max(deadline - time.monotonic(), 0.0))
+            part = os.read(read, 4096) if ready else b""
+            if not part:
+                os.close(read)
+                raise AssertionError(f"{name} is not ready: {said.decode()} {self.output(name)}")
+            said += part
+        os.close(read)
+        return process
+
+    def output(self, name: str) -> str:
+        """What a process has printed."""
+        return (self.folder / f"{name}.out").read_text(errors="replace")
+
+    def start_all(self, speed: str = "max", *simulate_options: str) -> None:
+        """Simulators on the world's file, daemons on the stack's."""
+        self.start("simulators", "simulate", str(self.world_path), "--speed", speed, *simulate_options)
+        for name in ("alice", "bob"):
+            self.start(name, "node", str(self.path), name)
+        self.start("midpoint", "midpoint", str(self.path), "midpoint")
+
+    def stop_all(self) -> None:
+        for name in ("alice", "bob", "midpoint", "simulators", *self.processes):
+            process = self.processes.pop(name, None)
+            if process is None:
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The merged log so far."""
+        entries = []
+        for path in sorted((self.data / "log").glob("*.jsonl")):
+            entries += [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        return sorted(entries, key=lambda entry: entry["wall"])
+
+    def ask_simulators(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One question to the simulators' control endpoint."""
+        import socket
+
+        with socket.create_connection((f"{self.block}1", 5601), timeout=10) as connection:
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
+        return answer
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[LabCopy]:
+    """A copy of the two-node lab in an address block of its own."""
+    copy = LabCopy(tmp_path)
+    yield copy
+    copy.stop_all()
+
+
+def without_wire(end: str) -> Callable[[Any], None]:
+    """An edit that takes the wire into one input out, and leaves its other ends."""
+
+    def change(tree: Any) -> None:
+        for entry in list(tree["wires"]):
+            ends = entry.get("to")
+            if ends == end:
+                tree["wires"].remove(entry)
+            elif isinstance(ends, list) and end in ends:
+                ends.remove(end)
+
+    return change
+
+
+@pytest.fixture
+def remove_wire() -> Callable[[str], Callable[[Any], None]]:
+    """`without_wire`, for tests in files of their own."""
+    return without_wire

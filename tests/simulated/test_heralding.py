@@ -1,0 +1,33 @@
+"""The main job: lab file to settled pairs, by real processes, sockets and simulators."""
+
+import json
+
+import pytest
+
+
+def test_heralds_are_settled_and_agree_with_the_prediction(lab):
+    result = lab.run("--heralds", "1500", "--speed", "max", "--seed", "7")
+    assert result["exit"] == 0, result["stderr"]
+    predicted = json.loads(lab.qnode("predict", str(lab.path), "--json").stdout)["links"]["alice-bob"]
+    assert result["heralds"] >= 1500
+    for name in ("p_herald", "rate_hz", "fidelity"):
+        assert result[name] == pytest.approx(predicted[name], abs=3 * result[f"{name}_err"]), name
+    accounts = result["accounting"]
+    assert accounts["alice"] == accounts["bob"] == accounts["midpoint"]
+    sums = accounts["midpoint"]
+    assert sums["slots"] == sum(slots for name, slots in sums.items() if name != "slots")
+    assert sums["slots"] == result["rounds"] * 250
+    assert sums["heralded"] == result["heralds"]
+    assert result["attempts"] == sums["slots"] - sums["not_played"]
+    assert result["simulated"]
+
+
+def test_one_seed_gives_the_same_heralds_at_any_credit_and_another_seed_others(lab):
+    runs = {
+        (seed, credit): lab.run("--heralds", "60", "--speed", "max", "--seed", str(seed), "--credit", str(credit))
+        for seed, credit in ((1, 1), (1, 256), (2, 256))
+    }
+    assert all(result["exit"] == 0 for result in runs.values()), runs
+    hashes = {key: result["heralds_sha256"] for key, result in runs.items()}
+    assert hashes[1, 1] == hashes[1, 256]
+    assert hashes[1, 256] != hashes[2, 256]
