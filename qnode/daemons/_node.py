@@ -257,7 +257,8 @@ class NodeDaemon(Party):
                 f"{self.site}.{pulser} is {state} before T0",
                 hint="a pulse per second came that none was due for; look at the site's clock",
             )
-        await self.release_rounds(plan, 0)
+        # A calibration is short and nobody waits for its rounds: all of it may be played at once.
+        await self.release_rounds(plan, plan.rounds if plan.kind == "readout_calibration" else 0)
 
     async def _await_label(self, tai_s: int) -> None:
         """Return when the pulse of a second has come on the tagger.
@@ -348,9 +349,9 @@ class NodeDaemon(Party):
             self.publish(Rows(plan_id=plan.plan_id, party=self.site, rows=rows))
         self.publish(column.column(plan.plan_id, self.site, midpoint=False))
         self._sent_rounds = upto
-        await self._journal.sync()
         # Only now: lab time must not run ahead of heralds that are still under way, or they would come late.
         await self.release_rounds(plan, upto)
+        await self._journal.sync()
 
     async def _dark(self) -> None:
         for role, method in (("pulse_sequencer", "abort"), ("awg", "stop")):

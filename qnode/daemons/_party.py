@@ -103,7 +103,8 @@ class Party:
             await self._go_down()
 
     async def _come_up(self) -> None:
-        self._journal = Journal(self.data_folder / "streams" / f"{self.site}.journal")
+        # Settlements are batches already: a sync need not wait for company.
+        self._journal = Journal(self.data_folder / "streams" / f"{self.site}.journal", gather_s=0.0)
         self.stream = StreamPublisher(
             endpoint_of(self.lab, self.site, "stream"), self.site, self.keyring, self._journal
         )
