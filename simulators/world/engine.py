@@ -18,6 +18,7 @@ from simulators.kit import PulserSim
 from simulators.world.clocks import PPS_LEVEL_V, PulsePerSecond, next_edge_ps
 from simulators.world.draws import BLOCK_ROUNDS
 from simulators.world.group import Group
+from simulators.world.sampling import rng
 from simulators.world.stage import Member
 from simulators.world.station import DETECTOR_LEVEL_V
 from simulators.world.timeline import Timeline
@@ -86,7 +87,7 @@ class World:
         self._groups: list[Group] = []
         self._starts = _Starts()
         self._playing: dict[str, bool] = {}
-        self._idle_rng = np.random.default_rng([context.seed, 0x1D1E])
+        self._darks_until_ps = 0
         self.clocks: Mapping[str, PulsePerSecond] = {
             site: PulsePerSecond(0, context.world.clocks.get(site, ClockFaults()))
             for site, clock in context.lab.clocks.items()
@@ -110,9 +111,10 @@ class World:
         stop_ps = min(limit_ps, edge_ps, self.now_ps + self._longest_step())
         for group in self._groups:
             self._play(group, stop_ps)
+        self._darks_until_ps = max([self._darks_until_ps, *(group.settled_ps for group in self._groups)])
         self._groups = [group for group in self._groups if group.members]
         if not self._groups:
-            self._idle_darks(self.now_ps, stop_ps)
+            self._idle_darks(stop_ps)
         self.now_ps = stop_ps
         if stop_ps == edge_ps:
             self._pulse_per_second(edge_ps, sites)
@@ -177,14 +179,19 @@ class World:
         for members in by_period.values():
             self._groups.append(Group(self.context, members, edge_ps, epoch))
 
-    def _idle_darks(self, start_ps: int, stop_ps: int) -> None:
-        """Dark counts while nothing plays; they belong to no round, so they need not be repeatable."""
+    def _idle_darks(self, stop_ps: int) -> None:
+        """Dark counts while nothing plays, drawn per aligned 50 ms of lab time."""
+        start_ps, self._darks_until_ps = self._darks_until_ps, max(self._darks_until_ps, stop_ps)
         for station in self.context.stations:
-            for ends in station.detector_ends:
-                count = int(self._idle_rng.poisson(station.dark_rate_hz * (stop_ps - start_ps) / PS_PER_S))
-                times = np.sort(self._idle_rng.integers(start_ps, stop_ps, count)).astype(np.int64)
-                for end in ends:
-                    self.context.sink.add(end, times, DETECTOR_LEVEL_V)
+            mean = station.dark_rate_hz * IDLE_STEP_PS / PS_PER_S
+            for number, ends in enumerate(station.detector_ends):
+                for slot in range(start_ps // IDLE_STEP_PS, -(-stop_ps // IDLE_STEP_PS)):
+                    generator = rng(self.context.seed, f"{station.site}.det{number}.idle", 0, slot)
+                    times = np.sort(generator.integers(0, IDLE_STEP_PS, generator.poisson(mean)))
+                    times = times.astype(np.int64) + slot * IDLE_STEP_PS
+                    times = times[(times >= start_ps) & (times < stop_ps)]
+                    for end in ends:
+                        self.context.sink.add(end, times, DETECTOR_LEVEL_V)
 
     def _tell_awgs(self) -> None:
         busy = {name for group in self._groups for name in group.lit_awgs()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -228,18 +229,25 @@ class Bench:
 
 
 def update(model: Any, path: str, value: Any) -> Any:
-    """A frozen model with the entry at a dotted path replaced."""
+    """A frozen model with the entry at a dotted path replaced; ``^`` stands for a dot within a key."""
     head, _, rest = path.partition(".")
+    head = head.replace("^", ".")
     if isinstance(model, dict):
         return {**model, head: update(model[head], rest, value) if rest else value}
     inner = update(getattr(model, head), rest, value) if rest else value
     return model.model_copy(update={head: inner})
 
 
+@cache
+def read_two_nodes() -> tuple[Lab, World]:
+    """Read once: the models are frozen."""
+    return load_lab(TWO_NODES), load_world(TWO_NODES)
+
+
 @pytest.fixture
 def make_bench() -> Callable[..., Bench]:
     def make(world: dict[str, Any] | None = None, without_wire: tuple[str, ...] = (), seed: int = 1) -> Bench:
-        lab, truth = load_lab(TWO_NODES), load_world(TWO_NODES)
+        lab, truth = read_two_nodes()
         for path, value in (world or {}).items():
             truth = update(truth, path, value)
         wires = []
