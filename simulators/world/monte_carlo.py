@@ -158,12 +158,15 @@ def _measure(
 
 
 def _populations(outcomes: NDArray[np.int64], swapped: bool) -> dict[str, Estimate]:
-    share = np.bincount(outcomes, minlength=4) / outcomes.size
+    counts = np.bincount(outcomes, minlength=4)
     names = ("00", "10", "01", "11") if swapped else ("00", "01", "10", "11")
-    return {
-        name: {"value": float(p), "error": sqrt(max(float(p) * (1 - float(p)), 0.0) / outcomes.size)}
-        for name, p in sorted(zip(names, share, strict=True))
-    }
+    return {name: _share(int(count), outcomes.size) for name, count in sorted(zip(names, counts, strict=True))}
+
+
+def _share(count: int, total: int) -> Estimate:
+    """A share with its error; one count is added on each side, so that no count at all is not taken for certain."""
+    likely = (count + 1) / (total + 2)
+    return {"value": count / total, "error": sqrt(likely * (1 - likely) / total)}
 
 
 def _fidelity(correlators: dict[str, tuple[float, float]]) -> Estimate:

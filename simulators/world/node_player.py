@@ -45,7 +45,8 @@ class AwgState:
             self.line, self._elements, self._revision = None, None, playback.revision
             self.busy_until_ps = -(1 << 62)
             return
-        same_table = self._elements is playback.elements
+        # Lines compare by identity: an instrument keeps those that were not touched.
+        same_table = self._elements == playback.elements
         if not same_table or (not playing and playback.revision != self._revision):
             # A first line that does not wait runs away by itself, aligned with nothing: no effect in any round.
             self.line = 1 if playback.elements[0].wait_for_trigger else None
