@@ -14,7 +14,7 @@ import numpy as np
 
 from qnode.clock import PS_PER_S
 from qnode.labfile import ClockFaults
-from simulators.kit import PulserSim
+from simulators.kit import PulserPlayback, PulserSim
 from simulators.world.clocks import PPS_LEVEL_V, PulsePerSecond, next_edge_ps
 from simulators.world.draws import BLOCK_ROUNDS
 from simulators.world.group import Group
@@ -56,19 +56,23 @@ class WorldStatus:
     failure: str
 
 
+_Starting = tuple[PulserSim, PulserPlayback, int]
+"""A pulser, the playback that starts, and when."""
+
+
 @dataclass(eq=False)
 class _Starts:
     """Which playback of a pulser was started last, so that it is not started twice before it says so itself."""
 
     revision: dict[str, int] = field(default_factory=dict)
 
-    def may(self, sim: PulserSim) -> bool:
+    def may(self, sim: PulserSim, playback: PulserPlayback) -> bool:
         """Whether this playback has not been started yet."""
-        return self.revision.get(sim.name) != sim.playback.revision
+        return self.revision.get(sim.name) != playback.revision
 
-    def note(self, sim: PulserSim) -> None:
+    def note(self, sim: PulserSim, playback: PulserPlayback) -> None:
         """It has been now."""
-        self.revision[sim.name] = sim.playback.revision
+        self.revision[sim.name] = playback.revision
 
 
 class World:
@@ -130,9 +134,10 @@ class World:
             group.leave_stopped()
         self._groups = [group for group in self._groups if group.members]
         for sim in self.context.instruments.pulsers.values():
-            if sim.playback.state == "software_start" and self._starts.may(sim):
+            playback = sim.playback
+            if playback.state == "software_start" and self._starts.may(sim, playback):
                 self._software_starts += 1
-                self._start([(sim, self.now_ps)], self.now_ps, SOFTWARE_EPOCHS + self._software_starts)
+                self._start([(sim, playback, self.now_ps)], self.now_ps, SOFTWARE_EPOCHS + self._software_starts)
 
     def _longest_step(self) -> int:
         if not self._groups:
@@ -151,7 +156,7 @@ class World:
 
     def _pulse_per_second(self, edge_ps: int, sites: list[str]) -> None:
         """One PPS edge: tags at the taggers it reaches, and armed pulsers start."""
-        starting: list[tuple[PulserSim, int]] = []
+        starting: list[_Starting] = []
         for site in sites:
             for end in self.context.wiring.ends(f"{site}.clock.pps"):
                 self.context.sink.add(end, np.array([edge_ps], dtype=np.int64), PPS_LEVEL_V)
@@ -159,18 +164,18 @@ class World:
                 if sim is None or end.connector != "trigger":
                     continue
                 playback = sim.playback
-                armed = playback.state == "armed" and self._starts.may(sim)
+                armed = playback.state == "armed" and self._starts.may(sim, playback)
                 if armed and crosses(PPS_LEVEL_V, playback.trigger_threshold_v):
-                    starting.append((sim, edge_ps + end.delay_ps))
+                    starting.append((sim, playback, edge_ps + end.delay_ps))
         if starting:
             self.epoch += 1
             self._start(starting, edge_ps, self.epoch)
 
-    def _start(self, starting: list[tuple[PulserSim, int]], edge_ps: int, epoch: int) -> None:
+    def _start(self, starting: list[_Starting], edge_ps: int, epoch: int) -> None:
         by_period: dict[int, dict[str, Member]] = {}
-        for sim, at_ps in starting:
-            self._starts.note(sim)
-            member = Member.started(sim, at_ps - edge_ps)
+        for sim, playback, at_ps in starting:
+            self._starts.note(sim, playback)
+            member = Member.started(sim, playback, at_ps - edge_ps)
             sim.world_started(member.revision, self.context.origin_ps + at_ps)
             if member.period_ps > 0:
                 by_period.setdefault(member.period_ps, {})[sim.name] = member

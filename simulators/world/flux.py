@@ -47,6 +47,8 @@ def node_flux(context: WorldContext, groups: tuple[Group, ...], wired: NodeWirin
         if duty > 0:
             light.add(name)
             sideband += duty * check_rate if name == "charge_light" else 0.0
+    for group in groups:
+        group.stage.refresh()
     player = next((g.stage.nodes[wired.name] for g in groups if wired.name in g.stage.nodes), None)
     line = player.state.line if player is not None else None
     if player is None or line is None:

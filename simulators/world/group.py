@@ -61,6 +61,7 @@ class Group:
 
     def play(self, rounds: int) -> None:
         """Play the next rounds: at most to the end of their block, and to the first pulser's last run."""
+        self.stage.refresh()
         left = [member.n_runs - self.next_round for member in self.members.values() if member.n_runs >= 0]
         first = self.next_round
         count = min([rounds, BLOCK_ROUNDS - first % BLOCK_ROUNDS, *left])

@@ -79,9 +79,9 @@ def sample_link(context: WorldContext, link: Link, heralds: int, rng: np.random.
 def _maps(context: WorldContext, link: Link) -> tuple[ClickMaps, bool]:
     """The maps of the first gate, with the programs as they are; and whether the link's first node is at input 2."""
     members = {
-        name: Member.started(sim, 0)
+        name: Member.started(sim, playback, 0)
         for name, sim in context.instruments.pulsers.items()
-        if sim.playback.duration_ps.size and sim.playback.state != "off"
+        if (playback := sim.playback).duration_ps.size and playback.state != "off"
     }
     station = next((s for s in context.stations if s.site == link.via), None)
     if not members or station is None:

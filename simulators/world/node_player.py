@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qnode.labfile import WorldNode
-from simulators.kit import AwgPlayback, AwgSim
+from simulators.kit import AwgPlayback
 from simulators.world.noise import readout_counts
 from simulators.world.rack import AwgRack, Light, LinePath, Operation, Segment, Waveform
 from simulators.world.spin import SpinModel, shifted
@@ -88,7 +88,6 @@ class NodePlayer:
         name: of the node.
         truth: its numbers.
         rack: its AWG and wires.
-        awg: the simulated AWG.
         playback: the AWG's, as it is now.
         state: of the AWG's sequencer.
         trigger_ps: the trigger's edge at the AWG, from a round's nominal start; None: none comes.
@@ -100,7 +99,6 @@ class NodePlayer:
         name: str,
         truth: WorldNode,
         rack: AwgRack,
-        awg: AwgSim,
         playback: AwgPlayback,
         state: AwgState,
         trigger_ps: int | None,
@@ -108,7 +106,6 @@ class NodePlayer:
     ) -> None:
         self.name = name
         self.truth = truth
-        self.awg = awg
         self.state = state
         self.trigger_ps = 0 if trigger_ps is None else trigger_ps
         self._playback = playback

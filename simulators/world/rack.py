@@ -39,6 +39,9 @@ SWITCH_THRESHOLD_V = 1.0
 MIDDLE_WORD = 8191
 MARKER_BIT = {1: 14, 2: 15}
 
+MOST_DIGESTS = 1024
+"""Waveforms whose digests are kept; a simulator that runs for days sees many."""
+
 _CONNECTOR = re.compile(r"^ch(\d+)(?:m(\d+))?$")
 
 
@@ -172,7 +175,7 @@ class LinePath:
 
     segments: tuple[Segment, ...]
     next_line: int | None
-    """The line that waits then; None: it never waits again within the time it was looked at."""
+    """The line that waits then; None: it never waits again."""
     key: tuple[object, ...]
     """Equal for paths that play the same if no event comes."""
 
@@ -226,7 +229,7 @@ class AwgRack:
         Args:
             playback: of this AWG.
             line: starts at once, whether or not it waits for a trigger.
-            limit_ps: a path that lasts longer is cut there: it never waits again.
+            limit_ps: a line that loops for ever is looked at up to here; it never waits again.
         """
         segments: list[Segment] = []
         at_ps = 0
@@ -243,7 +246,7 @@ class AwgRack:
                 at_ps = segments[-1].stop_ps
                 if element.loop_count < 0:
                     break
-            if at_ps > limit_ps or not 1 <= element.go_to <= len(playback.elements):
+            if not 1 <= element.go_to <= len(playback.elements):
                 break
             current = element.go_to
             if playback.elements[current - 1].wait_for_trigger:
@@ -277,6 +280,8 @@ class AwgRack:
         # The array is kept beside its digest, so that its id can't come back for another one.
         known = self._digests.get(id(words))
         if known is None:
+            if len(self._digests) >= MOST_DIGESTS:
+                self._digests.clear()
             known = (words, hashlib.sha256(np.ascontiguousarray(words).tobytes()).hexdigest())
             self._digests[id(words)] = known
         return known[1]

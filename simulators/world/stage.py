@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.kit import PulserSim
+from simulators.kit import AwgPlayback, PulserPlayback, PulserSim
 from simulators.world.draws import Draws
 from simulators.world.node_player import NodePlayer
 from simulators.world.noise import OrnsteinUhlenbeck
@@ -52,9 +52,8 @@ class Member:
         return self.run.high_ps[output] + self.start_ps
 
     @classmethod
-    def started(cls, sim: PulserSim, start_ps: int) -> Member:
-        """The pulser as it is being started now."""
-        playback = sim.playback
+    def started(cls, sim: PulserSim, playback: PulserPlayback, start_ps: int) -> Member:
+        """A pulser that is being started with a playback of its own."""
         return cls(sim, playback.revision, start_ps, pulser_run(playback), playback.n_runs, playback.output_high_v)
 
 
@@ -95,36 +94,44 @@ class Stage:
 
     @property
     def nodes(self) -> Mapping[str, NodePlayer]:
-        """Nodes whose AWG a pulser of this stage triggers."""
-        return self._evaluate().nodes
+        """Nodes whose AWG a pulser of this stage triggers, as of the last `refresh`."""
+        return self._evaluated().nodes
 
-    def _evaluate(self) -> _Setup:
-        """The rack for the playbacks of now: evaluated again only when one has changed."""
-        context = self.context
-        awgs = {name: awg.playback for name, awg in context.instruments.awgs.items()}
-        key = (tuple(sorted(self.members)), tuple((name, id(playback)) for name, playback in awgs.items()))
+    def refresh(self) -> None:
+        """Evaluate the rack for the playbacks of now, if one has changed; in between all stays as it is.
+
+        Instruments change in another thread, so a slice of rounds must not look twice.
+        """
+        # Playbacks compare by identity; held in the key, they keep it.
+        awgs = {name: awg.playback for name, awg in self.context.instruments.awgs.items()}
+        key = (tuple(sorted(self.members)), tuple(awgs.values()))
         if self._setup is None or self._setup.key != key:
             nodes = {}
-            for wired in context.nodes.values():
-                player = self._player(wired)
+            for wired in self.context.nodes.values():
+                player = self._player(wired, awgs)
                 if player is not None:
                     nodes[wired.name] = player
             self._setup = _Setup(key, nodes)
+
+    def _evaluated(self) -> _Setup:
+        if self._setup is None:
+            self.refresh()
+        assert self._setup is not None
         return self._setup
 
-    def _player(self, wired: NodeWiring) -> NodePlayer | None:
+    def _player(self, wired: NodeWiring, awgs: Mapping[str, AwgPlayback]) -> NodePlayer | None:
         context = self.context
         if wired.awg is None or wired.rack is None:
             return None
         if self.member_of(wired.trigger) is None:
             return None
-        awg = context.instruments.awgs[wired.awg]
-        playback, state = awg.playback, context.awg_states[wired.awg]
+        playback, state = awgs[wired.awg], context.awg_states[wired.awg]
+        # The sequencer must stand in the table that is evaluated, not in one that was there before.
+        state.watch(playback, playing=True)
         return NodePlayer(
             wired.name,
             context.world.nodes[wired.name],
             wired.rack,
-            awg,
             playback,
             state,
             self._trigger_ps(wired, playback.trigger_level_v, playback.trigger_rising),
@@ -157,7 +164,7 @@ class Stage:
             station: the midpoint.
             classes: per port of its beam splitter the class of the node's line (see `NodePlayer.plan`); 0: no light.
         """
-        setup = self._evaluate()
+        setup = self._evaluated()
         key = (station.site, *classes)
         if key not in setup.links:
             found = self.member_of(station.gate)

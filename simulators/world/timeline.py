@@ -67,7 +67,8 @@ class Timeline:
         self._parties: list[Party] = []
         self._waiters: list[_Waiter] = []
         self._changed = threading.Condition()
-        self._sequence = 0
+        self._changes = 0
+        self._changes_seen = 0
         self.on_failure: Callable[[str], None] = _ignore
         """Called from the world's thread with the text when a silent party fails the run."""
 
@@ -112,6 +113,7 @@ class Timeline:
     def limit_ps(self) -> int:
         """Lab time up to which the world may go now, by bounds and pace; never before now."""
         with self._changed:
+            self._changes_seen = self._changes
             return self._limit()
 
     def running_free(self) -> bool:
@@ -134,11 +136,12 @@ class Timeline:
             self.on_failure(failure)
 
     def wait_for_change(self, timeout_s: float) -> None:
-        """Let the world's thread rest until a bound changes, at most ``timeout_s`` of wall time."""
+        """Let the world's thread rest until a bound changes after the last `limit_ps`, at most ``timeout_s``."""
         with self._changed:
-            self._changed.wait(timeout_s)
+            self._changed.wait_for(lambda: self._changes != self._changes_seen, timeout_s)
 
     def _notify(self) -> None:
+        self._changes += 1
         self._changed.notify_all()
 
     def _bound(self) -> int | None:
