@@ -72,7 +72,8 @@ class RoundSlice:
     def _pulser_edges(self) -> None:
         for name, member in self._stage.members.items():
             for output in range(8):
-                ends = self._context.wiring.ends(f"{name}.d{output}")
+                taggers = self._context.instruments.taggers
+                ends = [end for end in self._context.wiring.ends(f"{name}.d{output}") if end.thing in taggers]
                 if not ends or not member.run.high_ps[output].size:
                     continue
                 times = (self._base[:, np.newaxis] + member.edges(output)).ravel()
