@@ -9,6 +9,8 @@ Definition: a histogram of tau = t(stop) - t(start) over *all* pairs of a start 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,9 @@ from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
 from qnode.tags._pieces import Tail, check_channel, pieces, refuse_unsorted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["G2", "Correlator", "G2Counter", "correlate", "g2"]
 
@@ -143,6 +148,12 @@ class G2:
         """One standard deviation of Poisson counts, sqrt(counts) / expected, shape (bins,)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.expected > 0, np.sqrt(self.counts) / self.expected, np.nan)
+
+    def plot(self, path: str | Path | None = None, axes: Axes | None = None) -> Axes:
+        """Draw g2 with a band of one standard deviation; with ``path`` also save the picture."""
+        from qnode.tags._plot import draw_g2
+
+        return draw_g2(self, path, axes)
 
 
 class G2Counter:
