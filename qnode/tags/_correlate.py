@@ -153,7 +153,7 @@ class G2:
         """Draw g2 with a band of one standard deviation; with ``path`` also save the picture."""
         from qnode.tags._plot import draw_g2
 
-        return draw_g2(self, path, axes)
+        return draw_g2(self.axis.edges_ps, self.values, self.errors, path, axes)
 
 
 class G2Counter:

@@ -11,9 +11,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from qnode.tags._correlate import G2
-    from qnode.tags._rates import Counts
-
 __all__ = ["draw_g2", "draw_histogram", "draw_rates"]
 
 
@@ -59,11 +56,17 @@ def draw_histogram(
     return _save(axes, path)
 
 
-def draw_g2(result: G2, path: str | Path | None, axes: Axes | None) -> Axes:
+def draw_g2(
+    edges_ps: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64],
+    path: str | Path | None,
+    axes: Axes | None,
+) -> Axes:
     """g2 with a band of one standard deviation."""
     axes = _axes(axes)
-    edges, unit = _steps(result.axis.edges_ps)
-    values, errors = np.nan_to_num(result.values), np.nan_to_num(result.errors)
+    edges, unit = _steps(edges_ps)
+    values, errors = np.nan_to_num(values), np.nan_to_num(errors)
     axes.stairs(values + errors, edges, baseline=values - errors, fill=True, alpha=0.3)
     axes.stairs(values, edges)
     axes.axhline(1, linestyle=":", linewidth=0.8, color="grey")
@@ -71,12 +74,17 @@ def draw_g2(result: G2, path: str | Path | None, axes: Axes | None) -> Axes:
     return _save(axes, path)
 
 
-def draw_rates(result: Counts, path: str | Path | None, axes: Axes | None) -> Axes:
+def draw_rates(
+    edges_ps: npt.NDArray[np.int64],
+    rates_hz: npt.NDArray[np.float64],
+    channels: list[int],
+    path: str | Path | None,
+    axes: Axes | None,
+) -> Axes:
     """Count rate of each channel by time."""
     axes = _axes(axes)
-    start_s = np.append(result.start_ps, result.start_ps[-1:] + result.bin_ps) / 1e12
-    for index, channel in enumerate(result.channels.tolist()):
-        axes.stairs(result.rates_hz[:, index], start_s, label=f"channel {channel}")
+    for index, channel in enumerate(channels):
+        axes.stairs(rates_hz[:, index], edges_ps / 1e12, label=f"channel {channel}")
     axes.set(xlabel="time (s)", ylabel="rate (1/s)")
     axes.legend()
     return _save(axes, path)

@@ -43,7 +43,8 @@ class Counts:
         """Draw the rates; with ``path`` also save the picture."""
         from qnode.tags._plot import draw_rates
 
-        return draw_rates(self, path, axes)
+        edges_ps = np.append(self.start_ps, self.start_ps[-1:] + self.bin_ps)
+        return draw_rates(edges_ps, self.rates_hz, self.channels.tolist(), path, axes)
 
 
 class RateCounter:
