@@ -200,7 +200,7 @@ def file_rows(folder: Path, b: tuple[Int64, UInt8]) -> list[Row]:
     if find_spec("tttrlib"):
         import tttrlib
 
-        rows.append(("d", "tttrlib", lambda: tttrlib.TTTR(str(ptu), "PTU").get_macro_times()))
+        rows.append(("d", "tttrlib", lambda: tttrlib.TTTR(str(ptu), "PTU").get_macro_times().size))
     if find_spec("pyarrow"):
         rows += column_rows(folder, block)
     return rows
