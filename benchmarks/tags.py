@@ -117,7 +117,7 @@ def in_blocks(t_ps: Int64, channel: UInt8) -> Int64:
 
 def kernel_rows(a: tuple[Int64, UInt8], b: tuple[Int64, UInt8], c: tuple[Int64, UInt8]) -> list[Row]:
     rows: list[Row] = [
-        ("limit", "w", lambda: a[0].sum()),
+        ("limit", "w", a[0].sum),
         ("a", "ours", lambda: correlate(*a, 1, 2, AXIS).counts),
         ("a", "ours, in blocks", lambda: in_blocks(*a)),
         ("a", "numpy", lambda: correlate(*a, 1, 2, AXIS, backend="numpy").counts),
@@ -328,9 +328,8 @@ def main() -> None:
         print(json.dumps({"rows": found, "agreement": said, "bytes_a_tag": sizes, "warm_s": kernels_s}))
         return
     report(found)
-    print(
-        f"\n{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.tags} tags, {options.rounds} rounds; M tags/s"
-    )
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    print(f"\nM tags/s; {options.tags} tags, {options.rounds} rounds, {load}")
     print(f"first calls of all kernels from the cache: {kernels_s:.2f} s (and {numba_s:.2f} s for numba itself)")
     print("bytes a tag: " + ", ".join(f"{name} {size:.2f}" for name, size in sorted(sizes.items())))
     for name, text in said.items():
