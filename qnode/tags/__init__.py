@@ -9,6 +9,7 @@ nor matplotlib.
 from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend
 from qnode.tags._block import RefBlock, TagBlock
+from qnode.tags._clock import ClockModel, PpsClock
 from qnode.tags._coincide import CoincidenceCounter, coincidences
 from qnode.tags._correlate import G2, Correlator, G2Counter, correlate, g2
 from qnode.tags._decode import FORMATS, Decoder, decoder
@@ -16,6 +17,7 @@ from qnode.tags._files import FILE_FORMATS, TagFile, merge_files, open_tags, rea
 from qnode.tags._histogram import RoundCounter, RoundStatistics, round_statistics, start_multi_stop
 from qnode.tags._order import DeadTime, Delay, dead_time, delay, merge
 from qnode.tags._rates import Counts, RateCounter, count_rates
+from qnode.tags._recorder import Recorder, RecorderState
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
 from qnode.tags._tdc1 import Tdc1Decoder
 
@@ -26,6 +28,7 @@ __all__ = [
     "Axis",
     "Backend",
     "Clicks",
+    "ClockModel",
     "CoincidenceCounter",
     "Correlator",
     "Counts",
@@ -35,7 +38,10 @@ __all__ = [
     "G2Counter",
     "Histogram",
     "Patterns",
+    "PpsClock",
     "RateCounter",
+    "Recorder",
+    "RecorderState",
     "RefBlock",
     "RoundCounter",
     "RoundStatistics",

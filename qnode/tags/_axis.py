@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Axis", "Histogram"]
 
@@ -74,6 +79,12 @@ class Histogram:
     axis: Axis
     counts: Int64
     """Shape (bins,)."""
+
+    def plot(self, path: str | Path | None = None, axes: Axes | None = None) -> Axes:
+        """Draw the histogram; with ``path`` also save the picture."""
+        from qnode.tags._plot import draw_histogram
+
+        return draw_histogram(self.axis.edges_ps, self.counts, "delay", path, axes)
 
     def __add__(self, other: Histogram) -> Histogram:
         """The sum of two histograms of one axis.

@@ -80,6 +80,8 @@ class TagBlock:
                     index=index,
                 )
             last = int(part.t_ps[-1])
+        if len(parts) == 1:
+            return parts[0]
         if not parts:
             return cls(np.empty(0, np.int64), np.empty(0, np.uint8))
         return cls(

@@ -17,7 +17,7 @@ from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
-from qnode.tags._pieces import Tail, check_channel, pieces, refuse_unsorted
+from qnode.tags._pieces import Cutter, Tail, check_channel, refuse_unsorted
 
 __all__ = ["CoincidenceCounter", "coincidences"]
 
@@ -49,6 +49,7 @@ class CoincidenceCounter:
         self._pairs = np.zeros(1 << 16, np.int64)
         self._many = [wanted for wanted in self.sets if len(wanted) > 2]
         self._many_counts = np.zeros(len(self._many), np.int64)
+        self._cutter = Cutter()
         self._tail = Tail(window_ps)
 
     @property
@@ -67,7 +68,7 @@ class CoincidenceCounter:
         Raises:
             MisuseError: unsorted tags; names the index.
         """
-        for t_ps, channel, cut in pieces(block):
+        for t_ps, channel, cut in self._cutter.pieces(block):
             if cut:
                 self._tail.clear()
             self._tail.check(t_ps)

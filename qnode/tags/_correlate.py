@@ -9,6 +9,8 @@ Definition: a histogram of tau = t(stop) - t(start) over *all* pairs of a start 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,10 @@ from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
-from qnode.tags._pieces import Tail, check_channel, pieces, refuse_unsorted
+from qnode.tags._pieces import Cutter, Tail, check_channel, refuse_unsorted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["G2", "Correlator", "G2Counter", "correlate", "g2"]
 
@@ -45,6 +50,7 @@ class Correlator:
         self._both = start == stop
         # One bin more takes what is outside, so that the kernel needs no branch.
         self._counts = np.zeros(axis.bins + 1, np.int64)
+        self._cutter = Cutter()
         self._tail = Tail(max(abs(axis.first_ps), abs(axis.end_ps)) + 1)
 
     @property
@@ -58,7 +64,7 @@ class Correlator:
         Raises:
             MisuseError: unsorted tags; names the index.
         """
-        for t_ps, channel, cut in pieces(block):
+        for t_ps, channel, cut in self._cutter.pieces(block):
             if cut:
                 self._tail.clear()
             self._tail.check(t_ps)
@@ -144,6 +150,12 @@ class G2:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.expected > 0, np.sqrt(self.counts) / self.expected, np.nan)
 
+    def plot(self, path: str | Path | None = None, axes: Axes | None = None) -> Axes:
+        """Draw g2 with a band of one standard deviation; with ``path`` also save the picture."""
+        from qnode.tags._plot import draw_g2
+
+        return draw_g2(self.axis.edges_ps, self.values, self.errors, path, axes)
+
 
 class G2Counter:
     """g2 of a stream: `Correlator` with its normalisation.
@@ -164,6 +176,7 @@ class G2Counter:
         self._pairs = Correlator(start, stop, axis, backend=backend)
         self._channels = (start, stop)
         self._singles = [0, 0]
+        self._cutter = Cutter()
         self._live_ps = 0
         self._last: int | None = None
 
@@ -174,7 +187,7 @@ class G2Counter:
             MisuseError: unsorted tags; names the index.
         """
         self._pairs.feed(block)
-        for t_ps, channel, cut in pieces(block):
+        for t_ps, channel, cut in self._cutter.pieces(block):
             if cut:
                 self._last = None
             if t_ps.size:

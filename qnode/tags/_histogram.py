@@ -18,7 +18,7 @@ from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
-from qnode.tags._pieces import Tail, check_channel, pieces, refuse_unsorted
+from qnode.tags._pieces import Cutter, Tail, check_channel, refuse_unsorted
 from qnode.tags._rounds import WindowTrain, click_patterns, fold, pattern_bits
 
 __all__ = ["RoundCounter", "RoundStatistics", "round_statistics", "start_multi_stop"]
@@ -79,6 +79,7 @@ class RoundCounter:
         self._patterns = np.zeros(256, np.int64)
         self._interrupted = 0
         self._lost_windows = 0
+        self._cutter = Cutter()
         self._held = Tail(1)
 
     def feed(self, block: TagBlock) -> None:
@@ -87,7 +88,7 @@ class RoundCounter:
         Raises:
             MisuseError: unsorted tags; names the index.
         """
-        for t_ps, channel, cut in pieces(block):
+        for t_ps, channel, cut in self._cutter.pieces(block):
             if cut:
                 self._count(self._held.t_ps, self._held.channel)
                 self._held.clear()
@@ -141,10 +142,6 @@ class RoundCounter:
     def _count(self, t_ps: Int64, channel: UInt8) -> None:
         if not t_ps.size:
             return
-        late = (channel[1:] == self._sync_channel) & (t_ps[1:] == t_ps[:-1])
-        if bool(late.any()):
-            order = np.lexsort((channel != self._sync_channel, as_times("t_ps", t_ps)))
-            t_ps, channel = t_ps[order], channel[order]
         if self._numba:
             from qnode.tags._numba_starts import rounds as kernel
 
@@ -162,12 +159,10 @@ class RoundCounter:
         state = self._state
         is_sync = channel == self._sync_channel
         syncs = t_ps[is_sync]
-        if np.any(syncs[1:] == syncs[:-1]) or (syncs.size and int(syncs[0]) == state.sync):
-            syncs = np.unique(syncs)  # two syncs at one time: the earlier round has no window left
         known = state.sync != NO_SYNC
         rounds_before = state.rounds - (1 if known else 0)
-        starts = np.concatenate(([state.sync], syncs)) if known else syncs
-        starts = np.unique(starts)
+        # two syncs at one time: the earlier round has no window left
+        starts = np.unique(np.concatenate(([state.sync], syncs)) if known else syncs)
         clicks = fold(
             t_ps[~is_sync], channel[~is_sync], starts, self._train, first_round=rounds_before, backend="numpy"
         )

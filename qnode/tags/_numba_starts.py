@@ -30,24 +30,33 @@ def rounds(
     patterns: Int64,
 ) -> int:
     """Count all tags; ``state`` is (sync, attempt, pattern, rounds). Negative if the times go back."""
-    opened, current, pattern, number = state[0] + first_open, state[1], state[2], state[3]
+    sync, current, pattern, number = state[0], state[1], state[2], state[3]
+    size = t_ps.size
     end = (attempts - 1) * period + width
     span = bins * bin_width
     inverse = 1.0 / bin_width
     trash = U(bins)
     back = np.int64(0)
     last = t_ps[0]
-    for i in range(t_ps.size):
+    for i in range(size):
         time = t_ps[i]
         back |= time - last
         last = time
-        if channel[i] == sync_channel:
+        is_sync = channel[i] == sync_channel
+        number += is_sync
+        opens = is_sync
+        if i + 1 < size and t_ps[i + 1] == time:  # a sync of the same time may be listed later
+            for j in range(i + 1, size):
+                if t_ps[j] != time:
+                    break
+                opens |= channel[j] == sync_channel
+        if opens and time != sync:
             patterns[U(pattern)] += 1
             pattern, current = 0, -1
-            opened = time + first_open
-            number += 1
+            sync = time
+        if is_sync:
             continue
-        offset = time - opened
+        offset = time - sync - first_open
         bit = bits[channel[i]]
         if offset < 0 or offset >= end or bit == 0:
             continue
@@ -62,5 +71,5 @@ def rounds(
         pattern |= bit
         x = offset - first
         counts[U((x + 0.5) * inverse) if (x >= 0) & (x < span) else trash] += 1
-    state[0], state[1], state[2], state[3] = opened - first_open, current, pattern, number
+    state[0], state[1], state[2], state[3] = sync, current, pattern, number
     return int(back)

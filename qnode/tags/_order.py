@@ -15,11 +15,12 @@ from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
-from qnode.tags._pieces import check_channel
+from qnode.tags._pieces import Cutter, check_channel
 
 __all__ = ["DeadTime", "Delay", "dead_time", "delay", "merge"]
 
 Bools = npt.NDArray[np.bool_]
+NEVER = -(2**62)
 
 
 def merge(blocks: Sequence[TagBlock], *, backend: Backend = "auto") -> TagBlock:
@@ -137,7 +138,8 @@ class DeadTime:
 
     Not extending (a detector's dead time): a tag is dropped when it comes less than ``dead_ps`` after the
     last *kept* tag of its channel. Extending (a paralysable counter, an afterpulse veto): less than
-    ``dead_ps`` after the last tag of its channel, kept or not. A gap ends a dead time.
+    ``dead_ps`` after the last tag of its channel, kept or not. A gap ends a dead time; tags inside one are left
+    out.
 
     Args:
         dead_ps: dead time by channel; channels that are not named keep all tags.
@@ -156,9 +158,10 @@ class DeadTime:
             self._table[check_channel(channel)] = dead
         self._extending = extending
         self._numba = use_numba(backend)
-        self._last = np.full(256, -(2**62), np.int64)
+        self._cutter = Cutter()
+        self._last = np.full(256, NEVER, np.int64)
         self.dropped = 0
-        """Tags dropped so far."""
+        """Tags dropped so far, but for those inside gaps."""
 
     def feed(self, block: TagBlock) -> TagBlock:
         """The tags that stay.
@@ -166,18 +169,19 @@ class DeadTime:
         Raises:
             MisuseError: unsorted tags; names the index.
         """
-        t_ps = as_times("t_ps", block.t_ps)
-        keep = np.empty(len(block), np.bool_)
-        begin = 0
-        for _, end_ps in sorted(block.gaps.tolist()):
-            cut = int(np.searchsorted(t_ps, end_ps, "left"))
-            if cut > begin:
-                self._mark(t_ps[begin:cut], block.channel[begin:cut], keep[begin:cut])
-                begin = cut
-            self._last[:] = -(2**62)
-        self._mark(t_ps[begin:], block.channel[begin:], keep[begin:])
-        self.dropped += int(keep.size - np.count_nonzero(keep))
-        return TagBlock(t_ps[keep], block.channel[keep], block.gaps, block.overflow)
+        as_times("t_ps", block.t_ps)
+        kept = []
+        for t_ps, channel, cut in self._cutter.pieces(block):
+            if cut:
+                self._last[:] = NEVER
+            keep = np.empty(t_ps.size, np.bool_)
+            self._mark(t_ps, channel, keep)
+            kept.append((t_ps[keep], channel[keep]))
+            self.dropped += int(keep.size - np.count_nonzero(keep))
+        if not kept:
+            return TagBlock(block.t_ps, block.channel, block.gaps, block.overflow)
+        t_ps, channel = (np.concatenate(column) for column in zip(*kept, strict=True))
+        return TagBlock(t_ps, channel, block.gaps, block.overflow)
 
     def _mark(self, t_ps: Int64, channel: UInt8, keep: Bools) -> None:
         if self._numba:

@@ -10,7 +10,7 @@ from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, unsorted_at
 from qnode.tags._block import TagBlock
 
-__all__ = ["Tail", "check_channel", "pieces", "refuse_unsorted"]
+__all__ = ["Cutter", "Tail", "check_channel", "refuse_unsorted"]
 
 
 def check_channel(channel: int) -> int:
@@ -24,20 +24,34 @@ def check_channel(channel: int) -> int:
     return channel
 
 
-def pieces(block: TagBlock) -> Iterator[tuple[Int64, UInt8, bool]]:
-    """(t_ps, channel, after a gap?) of the parts of a block between its gaps; tags inside a gap are left out.
+class Cutter:
+    """Cuts the blocks of a stream at gaps; tags inside a gap are left out, also in blocks after that of the gap."""
 
-    A gap that reaches back before the block cuts at its end only: what was handed out is handed out.
-    """
-    begin = 0
-    cut = False
-    for start_ps, end_ps in sorted(block.gaps.tolist()):
-        stop, resume = np.searchsorted(block.t_ps, [start_ps, end_ps], "left")
-        if stop > begin:
-            yield block.t_ps[begin:stop], block.channel[begin:stop], cut
-        begin = max(begin, int(resume))
-        cut = True
-    yield block.t_ps[begin:], block.channel[begin:], cut
+    def __init__(self) -> None:
+        self._ahead: list[tuple[int, int]] = []
+
+    def pieces(self, block: TagBlock) -> Iterator[tuple[Int64, UInt8, bool]]:
+        """(t_ps, channel, after a gap?) of the parts of a block between its gaps.
+
+        A gap that reaches back before the block cuts at its end only: what was handed out is handed out.
+        """
+        gaps = sorted([*self._ahead, *map(tuple, block.gaps.tolist())])
+        if not len(block):
+            self._ahead = gaps
+            return
+        last = int(block.t_ps[-1])
+        begin = 0
+        cut = False
+        for start_ps, end_ps in gaps:
+            if start_ps > last:
+                continue
+            stop, resume = np.searchsorted(block.t_ps, [start_ps, end_ps], "left")
+            if stop > begin:
+                yield block.t_ps[begin:stop], block.channel[begin:stop], cut
+            begin = max(begin, int(resume))
+            cut = True
+        self._ahead = [gap for gap in gaps if gap[1] > last]
+        yield block.t_ps[begin:], block.channel[begin:], cut
 
 
 class Tail:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,9 @@ from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._block import TagBlock
 from qnode.tags._pieces import Tail
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Counts", "RateCounter", "count_rates"]
 
@@ -33,6 +38,13 @@ class Counts:
     def rates_hz(self) -> npt.NDArray[np.float64]:
         """Counts per second, shape (bins, channels); bins that a gap or an end of the stream cuts are too low."""
         return self.counts.astype(np.float64) * (1e12 / self.bin_ps)
+
+    def plot(self, path: str | Path | None = None, axes: Axes | None = None) -> Axes:
+        """Draw the rates; with ``path`` also save the picture."""
+        from qnode.tags._plot import draw_rates
+
+        edges_ps = np.append(self.start_ps, self.start_ps[-1:] + self.bin_ps)
+        return draw_rates(edges_ps, self.rates_hz, self.channels.tolist(), path, axes)
 
 
 class RateCounter:

@@ -58,8 +58,10 @@ class Tdc1Decoder:
     """Decoder of ``sfifteen_tdc1``, see the module; numpy only, so that node daemons can use it.
 
     Args:
-        prompt: hand every possible word on at once, for whoever must act on a slow stream (a pulse per second). After
-            a lost byte a few wrong tags may then have gone out before the gap is found, which reaches back over them.
+        prompt: hand every possible word on at once, for whoever must act on a slow stream (a pulse per
+            second). After
+            a lost byte a few wrong tags may then have gone out before the gap is found, which reaches back
+            over them.
     """
 
     def __init__(self, *, prompt: bool = False) -> None:

@@ -1,0 +1,254 @@
+"""Bodies of ``qnode tags``: every file is read in blocks, so that it may be larger than the memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from qnode.cli._exit import say
+from qnode.errors import MisuseError
+from qnode.tags import (
+    Axis,
+    Delay,
+    G2Counter,
+    RateCounter,
+    RoundCounter,
+    TagBlock,
+    TagFile,
+    WindowTrain,
+    merge_files,
+    open_tags,
+    write_tags,
+)
+
+__all__ = ["convert", "info", "plot"]
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield progress
+
+
+def _watched(file: TagFile, progress: Progress) -> Iterator[TagBlock]:
+    task = progress.add_task(file.path.name, total=file.size_bytes)
+    for block in file:
+        progress.update(task, completed=file.done_bytes)
+        yield block
+    progress.update(task, completed=file.size_bytes)
+
+
+def _open(files: list[Path], format: str | None, channel: int | None) -> list[TagFile]:
+    return [open_tags(path, format, channel=channel) for path in files]
+
+
+def _report_truncated(files: Iterable[TagFile]) -> None:
+    for file in files:
+        if file.truncated_bytes:
+            say(f"{file.path}: truncated, {file.truncated_bytes} bytes after the last whole record were left out")
+
+
+@dataclass
+class _Summary:
+    """What `info` says of one file."""
+
+    tags: int = 0
+    first_ps: int | None = None
+    last_ps: int = 0
+    went_back: int | None = None
+    overflow: bool = False
+    gaps: list[list[int]] = field(default_factory=list)
+    by_channel: Any = field(default_factory=lambda: np.zeros(256, np.int64))
+
+    def add(self, block: TagBlock) -> None:
+        self.gaps += block.gaps.tolist()
+        self.overflow |= block.overflow
+        if not len(block):
+            return
+        back = np.flatnonzero(np.diff(block.t_ps, prepend=self.last_ps if self.tags else block.t_ps[0]) < 0)
+        if back.size and self.went_back is None:
+            self.went_back = self.tags + int(back[0])
+        self.first_ps = int(block.t_ps[0]) if self.first_ps is None else self.first_ps
+        self.last_ps = int(block.t_ps[-1])
+        self.tags += len(block)
+        self.by_channel += np.bincount(block.channel, minlength=256)
+
+    def document(self, file: TagFile) -> dict[str, Any]:
+        duration = self.last_ps - self.first_ps if self.first_ps is not None else 0
+        channels = np.flatnonzero(self.by_channel).tolist()
+        return {
+            "file": str(file.path),
+            "format": file.format,
+            "bytes": file.size_bytes,
+            "tags": self.tags,
+            "first_ps": self.first_ps,
+            "last_ps": self.last_ps if self.tags else None,
+            "channels": {
+                str(channel): {
+                    "tags": int(self.by_channel[channel]),
+                    "rate_hz": float(self.by_channel[channel] * 1e12 / duration) if duration > 0 else None,
+                }
+                for channel in channels
+            },
+            "gaps": self.gaps,
+            "overflow": self.overflow,
+            "truncated_bytes": file.truncated_bytes,
+            "time_goes_back_at": self.went_back,
+        }
+
+
+def info(files: list[Path], format: str | None, channel: int | None, as_json: bool) -> None:
+    """Read every file once and say what is in it."""
+    documents = []
+    with _progress() as progress:
+        for file in _open(files, format, channel):
+            summary = _Summary()
+            for block in _watched(file, progress):
+                summary.add(block)
+            documents.append(summary.document(file))
+    if as_json:
+        sys.stdout.write(json.dumps({"files": documents}) + "\n")
+        return
+    for document in documents:
+        _print(document)
+
+
+def _print(document: dict[str, Any]) -> None:
+    duration_s = ((document["last_ps"] or 0) - (document["first_ps"] or 0)) / 1e12
+    table = Table(
+        title=f"{document['file']}: {document['format']}, {document['tags']} tags, {duration_s:.6g} s",
+        title_justify="left",
+    )
+    for column in ("channel", "tags", "rate (1/s)"):
+        table.add_column(column, justify="right")
+    for channel, row in document["channels"].items():
+        rate = "" if row["rate_hz"] is None else f"{row['rate_hz']:.6g}"
+        table.add_row(channel, str(row["tags"]), rate)
+    Console().print(table)
+    for start_ps, end_ps in document["gaps"]:
+        say(f"gap from {start_ps} to {end_ps if end_ps < 2**63 - 1 else 'the end'} ps")
+    if document["overflow"]:
+        say("the instrument reported an overflow")
+    if document["truncated_bytes"]:
+        say(f"truncated: {document['truncated_bytes']} bytes after the last whole record")
+    if document["time_goes_back_at"] is not None:
+        say(f"not sorted: time goes back at tag {document['time_goes_back_at']}")
+
+
+def _delays(texts: list[str]) -> dict[int, int]:
+    delays = {}
+    for text in texts:
+        channel, found, shift = text.partition("=")
+        try:
+            delays[int(channel)] = int(shift)
+        except ValueError:
+            found = ""
+        if not found:
+            raise MisuseError(f"--delay {text!r} is not CHANNEL=PS", hint="for example --delay 2=-1500")
+    return delays
+
+
+def convert(
+    files: list[Path],
+    out: Path,
+    format: str | None,
+    to: str | None,
+    channel: int | None,
+    keep: list[int],
+    delays: list[str],
+    as_json: bool,
+) -> None:
+    """Merge, shift, choose, write."""
+    sources = _open(files, format, channel)
+    if out.exists() and any(out.samefile(path) for path in files):
+        raise MisuseError(f"{out} is also read", hint="write to another name")
+    gaps = 0
+
+    def chosen(blocks: Iterable[TagBlock]) -> Iterator[TagBlock]:
+        nonlocal gaps
+        for block in blocks:
+            gaps += len(block.gaps)
+            if not keep:
+                yield block
+                continue
+            kept = np.isin(block.channel, keep)
+            yield TagBlock(block.t_ps[kept], block.channel[kept], block.gaps, block.overflow)
+
+    shift = Delay(_delays(delays))
+
+    def shifted(blocks: Iterable[TagBlock]) -> Iterator[TagBlock]:
+        for block in blocks:
+            yield shift.feed(block)
+        yield shift.finish()
+
+    with _progress() as progress:
+        watched = [_watched(file, progress) for file in sources]
+        merged = merge_files(watched) if len(watched) > 1 else watched[0]
+        written = write_tags(out, chosen(shifted(merged) if delays else merged), to)
+    _report_truncated(sources)
+    if gaps and out.suffix not in (".parquet", ".arrow"):
+        say(f"{out}: {gaps} gaps are not in it, the format has no place for them")
+    if as_json:
+        document = {"file": str(out), "tags": written, "gaps": gaps, "bytes": out.stat().st_size}
+        sys.stdout.write(json.dumps(document) + "\n")
+    else:
+        say(f"{out}: {written} tags, {out.stat().st_size} bytes")
+
+
+def plot(
+    files: list[Path],
+    out: Path,
+    g2: tuple[int, int] | None,
+    lifetime: tuple[int, int] | None,
+    reach_ps: int,
+    bins: int,
+    every_ps: int,
+    format: str | None,
+    channel: int | None,
+    as_json: bool,
+) -> None:
+    """Count in blocks, draw once."""
+    if g2 and lifetime:
+        raise MisuseError("--g2 and --lifetime are two plots", hint="ask for one of them")
+    if lifetime and reach_ps % bins:
+        raise MisuseError(f"{reach_ps} ps in {bins} bins is no whole number of picoseconds a bin")
+    after_start = Axis(0, max(reach_ps // bins, 1), bins)
+    counters: dict[str, Callable[[], Any]] = {
+        "g2": lambda: G2Counter(*(g2 or (1, 2)), Axis.symmetric(reach_ps, bins)),
+        "lifetime": lambda: RoundCounter(
+            (lifetime or (1, 2))[0], WindowTrain(0, reach_ps, 1, reach_ps), after_start, [(lifetime or (1, 2))[1]]
+        ),
+        "rates": lambda: RateCounter(every_ps),
+    }
+    kind = "g2" if g2 else "lifetime" if lifetime else "rates"
+    counter: Any = counters[kind]()
+    sources = _open(files, format, channel)
+    with _progress() as progress:
+        watched = [_watched(file, progress) for file in sources]
+        for block in merge_files(watched) if len(watched) > 1 else watched[0]:
+            counter.feed(block)
+    _report_truncated(sources)
+    result = counter.result.histogram if kind == "lifetime" else counter.result
+    result.plot(out)
+    total = int(result.counts.sum())
+    if as_json:
+        sys.stdout.write(json.dumps({"file": str(out), "plot": kind, "counts": total}) + "\n")
+    else:
+        say(f"{out}: {kind}, {total} counts")

@@ -1,0 +1,90 @@
+"""Plots; matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_g2", "draw_histogram", "draw_rates"]
+
+
+def _axes(axes: Axes | None) -> Axes:
+    if axes is not None:
+        return axes
+    # A figure of its own, not pyplot's: works without a screen and leaves no open figures behind.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+def _save(axes: Axes, path: str | Path | None) -> Axes:
+    if path is not None:
+        axes.figure.canvas.print_figure(path)
+    return axes
+
+
+def _steps(edges_ps: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], str]:
+    """Edges in a unit that reads well, and its name."""
+    largest = float(np.abs(edges_ps).max())
+    for factor, name in ((1e9, "ms"), (1e6, "us"), (1e3, "ns")):
+        if largest >= 2 * factor:
+            return edges_ps / factor, name
+    return edges_ps.astype(np.float64), "ps"
+
+
+def draw_histogram(
+    edges_ps: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    label: str,
+    path: str | Path | None,
+    axes: Axes | None,
+) -> Axes:
+    """Counts by delay."""
+    axes = _axes(axes)
+    edges, unit = _steps(edges_ps)
+    axes.stairs(counts, edges)
+    axes.set(xlabel=f"{label} ({unit})", ylabel="counts a bin")
+    return _save(axes, path)
+
+
+def draw_g2(
+    edges_ps: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64],
+    path: str | Path | None,
+    axes: Axes | None,
+) -> Axes:
+    """g2 with a band of one standard deviation."""
+    axes = _axes(axes)
+    edges, unit = _steps(edges_ps)
+    values, errors = np.nan_to_num(values), np.nan_to_num(errors)
+    axes.stairs(values + errors, edges, baseline=values - errors, fill=True, alpha=0.3)
+    axes.stairs(values, edges)
+    axes.axhline(1, linestyle=":", linewidth=0.8, color="grey")
+    axes.set(xlabel=f"delay ({unit})", ylabel="$g^{(2)}$", ylim=(0, None))
+    return _save(axes, path)
+
+
+def draw_rates(
+    edges_ps: npt.NDArray[np.int64],
+    rates_hz: npt.NDArray[np.float64],
+    channels: list[int],
+    path: str | Path | None,
+    axes: Axes | None,
+) -> Axes:
+    """Count rate of each channel by time."""
+    axes = _axes(axes)
+    for index, channel in enumerate(channels):
+        axes.stairs(rates_hz[:, index], edges_ps / 1e12, label=f"channel {channel}")
+    axes.set(xlabel="time (s)", ylabel="rate (1/s)")
+    axes.legend()
+    return _save(axes, path)

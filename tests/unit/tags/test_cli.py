@@ -1,0 +1,90 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from qnode.cli.tags import app
+from qnode.tags import Axis, TagBlock, count_rates, g2, read_tags, start_multi_stop, write_tags
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def ptu(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(3)
+    t_ps = np.sort(rng.integers(0, 10**10, 20_000))
+    path = tmp_path / "lab.ptu"
+    write_tags(path, TagBlock.from_arrays(t_ps, rng.integers(1, 3, 20_000)))
+    return path
+
+
+def call(*words: object, code: int = 0) -> tuple[str, str]:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == code, done.output
+    return done.stdout, done.stderr
+
+
+def test_info_says_what_is_in_a_truncated_file(ptu: Path) -> None:
+    tags = read_tags(ptu)
+    ptu.write_bytes(ptu.read_bytes()[:-2])
+    document = json.loads(call("info", ptu, "--json")[0])["files"][0]
+    assert document["format"] == "ptu"
+    assert document["tags"] == 19_999
+    assert document["truncated_bytes"] == 2
+    assert document["first_ps"] == tags.t_ps[0]
+    ones = int((tags.channel[:-1] == 1).sum())
+    assert document["channels"]["1"]["tags"] == ones
+    duration_s = (tags.t_ps[-2] - tags.t_ps[0]) / 1e12
+    assert document["channels"]["1"]["rate_hz"] == pytest.approx(ones / duration_s)
+    assert document["time_goes_back_at"] is None
+    out, err = call("info", ptu)
+    assert "19999 tags" in out
+    assert "truncated: 2 bytes" in err
+
+
+def test_info_finds_unsorted_tags_and_gaps(tmp_path: Path) -> None:
+    path = tmp_path / "run.arrow"
+    write_tags(path, [TagBlock.from_arrays([5, 4], [1, 1]), TagBlock.from_arrays([9], [1], gaps=[(6, 2**63 - 1)])])
+    document = json.loads(call("info", path, "--json")[0])["files"][0]
+    assert document["time_goes_back_at"] == 1
+    assert document["gaps"] == [[6, 2**63 - 1]]
+    assert "gap from 6 to the end ps" in call("info", path)[1]
+
+
+def test_convert_merges_shifts_and_keeps(tmp_path: Path) -> None:
+    write_tags(tmp_path / "a_C1.bin", TagBlock.from_arrays([10, 30], [1, 1]))
+    write_tags(tmp_path / "b_C2.bin", TagBlock.from_arrays([20, 25], [2, 2]))
+    out = tmp_path / "both.parquet"
+    stdout, _ = call("convert", tmp_path / "a_C1.bin", tmp_path / "b_C2.bin", "-o", out, "--delay", "2=-12", "--json")
+    assert json.loads(stdout)["tags"] == 4
+    both = read_tags(out)
+    assert both.t_ps.tolist() == [8, 10, 13, 30]
+    assert both.channel.tolist() == [2, 1, 2, 1]
+    call("convert", out, "--keep", "2", "-o", tmp_path / "two_C2.txt")
+    assert (tmp_path / "two_C2.txt").read_text() == "8\n13\n"
+
+
+def test_convert_refuses_to_write_what_it_reads(ptu: Path) -> None:
+    before = ptu.read_bytes()
+    assert "is also read" in call("convert", ptu, "-o", ptu, code=2)[1]
+    assert ptu.read_bytes() == before
+    assert "is not CHANNEL=PS" in call("convert", ptu, "-o", ptu.with_suffix(".arrow"), "--delay", "x", code=2)[1]
+    assert "can't write" in call("convert", ptu, "-o", ptu.with_suffix(".h5"), code=2)[1]
+
+
+def test_plots_are_pictures_of_the_numbers(ptu: Path, tmp_path: Path) -> None:
+    tags = read_tags(ptu)
+    out = tmp_path / "plot.png"
+    expected = {
+        ("--g2", 1, 2): g2(tags.t_ps, tags.channel, 1, 2, Axis.symmetric(50_000_000, 500)).counts.sum(),
+        ("--lifetime", 1, 2): start_multi_stop(tags.t_ps, tags.channel, 1, 2, Axis(0, 100_000, 500)).counts.sum(),
+        (): count_rates(tags.t_ps, tags.channel, 10**11).counts.sum(),
+    }
+    for words, total in expected.items():
+        stdout, _ = call("plot", ptu, *words, "--reach-ps", 50_000_000, "-o", out, "--json")
+        assert json.loads(stdout)["counts"] == total
+        assert out.read_bytes().startswith(PNG)
+    assert "two plots" in call("plot", ptu, "--g2", 1, 2, "--lifetime", 1, 2, "-o", out, code=2)[1]
+    assert "no whole number" in call("plot", ptu, "--lifetime", 1, 2, "--reach-ps", 10, "-o", out, code=2)[1]
