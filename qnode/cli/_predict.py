@@ -11,10 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from qnode.analysis import herald_rate_hz
 from qnode.analysis import predict as closed_forms
 from qnode.cli._lab import load
 from qnode.daemons import upload_programs
-from qnode.labfile import Lab, load_world
+from qnode.labfile import Lab, Link, load_world
 
 __all__ = ["predict"]
 
@@ -46,10 +47,30 @@ async def _sample(
         sampled = {}
         for link in lab.links:
             await upload_programs(lab_path, lab, link, folder)
-            sampled[link.name] = await asyncio.to_thread(monte_carlo, simulated, link.name, heralds)
+            estimates = await asyncio.to_thread(monte_carlo, simulated, link.name, heralds)
+            sampled[link.name] = _flat(link, estimates)
         return sampled
     finally:
         await simulated.stop()
+
+
+def _flat(link: Link, estimates: dict[str, Any]) -> dict[str, Any]:
+    """Estimates under the names of the closed form with ``_mc`` and ``_mc_err``; rates follow from p."""
+    p, p_err = estimates["p_herald"]["value"], estimates["p_herald"]["error"]
+    period_s = link.attempt_period_ps * 1e-12
+    per_p = link.round.attempts * (1 - p) ** (link.round.attempts - 1) / (link.round_period_ps * 1e-12)
+    flat = {
+        "rate_attempting_hz_mc": p / period_s,
+        "rate_attempting_hz_mc_err": p_err / period_s,
+        "rate_hz_mc": herald_rate_hz(p, link.round.attempts, link.round_period_ps),
+        "rate_hz_mc_err": per_p * p_err,
+        "populations_mc": {label: one["value"] for label, one in estimates["populations"].items()},
+        "populations_mc_err": {label: one["error"] for label, one in estimates["populations"].items()},
+    }
+    for name in ("p_herald", "fidelity", "chsh_s", "chsh_s_max"):
+        flat[f"{name}_mc"] = estimates[name]["value"]
+        flat[f"{name}_mc_err"] = estimates[name]["error"]
+    return flat
 
 
 def _table(name: str, numbers: dict[str, Any]) -> Table:

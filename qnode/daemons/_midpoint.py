@@ -162,8 +162,8 @@ class MidpointDaemon(Party):
             else:
                 hashes[node] = programs_sha256(programs.heralding(node, draft.rounds))
         hashes[self.site] = programs_sha256(programs.heralding(self.site, draft.rounds))
-        # Compiling takes a moment the first time: T0 counts from now, two whole seconds ahead at least. Lab time waits
-        # here until both nodes have accepted.
+        # Compiling takes a moment the first time: T0 counts from now, at least two whole seconds ahead. Lab time
+        # waits here until both nodes have accepted.
         now = await self.clock.now_ps()
         await self.clock.release(now)
         return msgspec.structs.replace(draft, sequences=hashes, t0_tai_s=-(-now // PS_PER_S) + T0_AHEAD_S - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from qnode.daemons._host import InstrumentHost, extend_driver_path
@@ -22,11 +21,13 @@ async def upload_programs(lab_path: Path, lab: Lab, link: Link, data_folder: Pat
     """
     extend_driver_path(lab_path)
     programs = LinkPrograms(lab, link, dict.fromkeys(link.between, bases))
-    hosts = [InstrumentHost(site, lab.sites[site], data_folder) for site in (*link.between, link.via)]
-    try:
-        await asyncio.gather(*(_upload(host, programs) for host in hosts))
-    finally:
-        await asyncio.gather(*(host.close() for host in hosts))
+    # One site after the other: QCoDeS knows one instrument of a name in a process, and two sites have an `awg`.
+    for site in (*link.between, link.via):
+        host = InstrumentHost(site, lab.sites[site], data_folder)
+        try:
+            await _upload(host, programs)
+        finally:
+            await host.close()
 
 
 async def _upload(host: InstrumentHost, programs: LinkPrograms) -> None:
