@@ -6,8 +6,9 @@
 from qnode.analysis._bell import BELL_SIGNS, LABELS, chsh_fixed, chsh_maximum, correlation_matrix
 from qnode.analysis._estimate import Estimate, combine, proportion, wilson_interval
 from qnode.analysis._links import (
-    SingleClick,
+    HeraldedPair,
     dark_probability,
+    double_click,
     fibre_transmission,
     overlap_in_window,
     share_in_window,
@@ -27,10 +28,10 @@ __all__ = [
     "BELL_SIGNS",
     "LABELS",
     "Estimate",
+    "HeraldedPair",
     "LinkPrediction",
     "OutcomeCounts",
     "Readout",
-    "SingleClick",
     "bell_fidelity",
     "chsh_fixed",
     "chsh_fixed_estimate",
@@ -39,6 +40,7 @@ __all__ = [
     "correlation_matrix",
     "correlator",
     "dark_probability",
+    "double_click",
     "fibre_transmission",
     "herald_rate_hz",
     "node_efficiency",
