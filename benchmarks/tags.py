@@ -36,6 +36,7 @@ import numpy.typing as npt
 from qnode.tags import (
     Axis,
     Correlator,
+    Recorder,
     TagBlock,
     WindowTrain,
     coincidences,
@@ -229,7 +230,17 @@ def column_rows(folder: Path, block: TagBlock) -> list[Row]:
         with pa.OSFile(str(folder / "plain.arrow")) as source:
             return int(pa.ipc.open_stream(source).read_all().num_rows)
 
+    def record() -> None:
+        recorder = Recorder(folder / "recorder.arrow", budget_bytes=16 * len(block))
+        for piece in pieces:
+            recorder.put(piece)
+        state = recorder.close()
+        (folder / "recorder.arrow").unlink()
+        if state.written_tags != len(block):
+            raise SystemExit(f"the recorder dropped tags: {state}")
+
     return [
+        ("spool write", "Recorder", record),
         ("spool write", "ours", lambda: write_tags(folder / "ours.arrow", pieces)),
         ("spool write", "pyarrow", write_ipc),
         ("spool read", "ours", lambda: sum(len(part) for part in open_tags(folder / "ours.arrow"))),

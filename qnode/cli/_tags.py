@@ -18,14 +18,18 @@ from rich.table import Table
 from qnode.cli._exit import say
 from qnode.errors import MisuseError
 from qnode.tags import (
+    G2,
     Axis,
+    Counts,
     Delay,
     G2Counter,
+    Histogram,
     RateCounter,
     RoundCounter,
     TagBlock,
     TagFile,
     WindowTrain,
+    g2_of_files,
     merge_files,
     open_tags,
     write_tags,
@@ -220,6 +224,7 @@ def plot(
     reach_ps: int,
     bins: int,
     every_ps: int,
+    scheduler: str | None,
     format: str | None,
     channel: int | None,
     as_json: bool,
@@ -238,6 +243,11 @@ def plot(
         "rates": lambda: RateCounter(every_ps),
     }
     kind = "g2" if g2 else "lifetime" if lifetime else "rates"
+    if scheduler is not None:
+        if not g2 or any(file.format != "parquet" for file in _open(files, format, channel)):
+            raise MisuseError("--scheduler is for --g2 of Parquet files", hint="convert them: qnode tags convert")
+        _draw(g2_of_files(files, *g2, Axis.symmetric(reach_ps, bins), scheduler=scheduler), out, kind, as_json)
+        return
     counter: Any = counters[kind]()
     sources = _open(files, format, channel)
     with _progress() as progress:
@@ -245,7 +255,10 @@ def plot(
         for block in merge_files(watched) if len(watched) > 1 else watched[0]:
             counter.feed(block)
     _report_truncated(sources)
-    result = counter.result.histogram if kind == "lifetime" else counter.result
+    _draw(counter.result.histogram if kind == "lifetime" else counter.result, out, kind, as_json)
+
+
+def _draw(result: G2 | Histogram | Counts, out: Path, kind: str, as_json: bool) -> None:
     result.plot(out)
     total = int(result.counts.sum())
     if as_json:

@@ -61,6 +61,10 @@ def plot(
     reach_ps: Annotated[int, typer.Option(help="Delays from -reach to reach (lifetime: from 0).", min=1)] = 50_000,
     bins: Annotated[int, typer.Option(help="Number of bins.", min=1)] = 500,
     every_ps: Annotated[int, typer.Option(help="Width of a bin of count rates.", min=1)] = 100_000_000_000,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="With --g2 on Parquet files: threads, processes, or the address of a dask scheduler."),
+    ] = None,
     from_: Format = None,
     channel: Channel = None,
     json: Json = False,
@@ -68,4 +72,4 @@ def plot(
     """Plot count rates, or with --g2 or --lifetime a correlation."""
     from qnode.cli import _tags
 
-    _guard(_tags.plot, files, out, g2, lifetime, reach_ps, bins, every_ps, from_, channel, json)
+    _guard(_tags.plot, files, out, g2, lifetime, reach_ps, bins, every_ps, scheduler, from_, channel, json)

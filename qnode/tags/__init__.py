@@ -16,6 +16,7 @@ from qnode.tags._decode import FORMATS, Decoder, decoder
 from qnode.tags._files import FILE_FORMATS, TagFile, merge_files, open_tags, read_tags, write_tags
 from qnode.tags._histogram import RoundCounter, RoundStatistics, round_statistics, start_multi_stop
 from qnode.tags._order import DeadTime, Delay, dead_time, delay, merge
+from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of_files
 from qnode.tags._rates import Counts, RateCounter, count_rates
 from qnode.tags._recorder import Recorder, RecorderState
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
@@ -51,7 +52,9 @@ __all__ = [
     "WindowTrain",
     "click_patterns",
     "coincidences",
+    "coincidences_of_files",
     "correlate",
+    "correlate_files",
     "count_rates",
     "dead_time",
     "decoder",
@@ -59,6 +62,7 @@ __all__ = [
     "fold",
     "fold_relative",
     "g2",
+    "g2_of_files",
     "merge",
     "merge_files",
     "open_tags",

@@ -17,7 +17,7 @@ import numpy as np
 from qnode.errors import MisuseError
 from qnode.tags._block import TagBlock, no_gaps
 
-__all__ = ["ArrowWriter", "ParquetWriter", "parquet_info", "read_arrow", "read_parquet"]
+__all__ = ["ArrowWriter", "ParquetWriter", "parquet_gaps", "parquet_info", "read_arrow", "read_parquet"]
 
 GAPS = b"qnode.gaps"
 OVERFLOW = b"qnode.overflow"
@@ -159,31 +159,42 @@ def _open_parquet(path: Path) -> Any:
     return file
 
 
-def read_parquet(path: Path, rows: int, groups: range | None = None) -> Iterator[TagBlock]:
+def read_parquet(path: Path, rows: int, groups: range | None = None, *, gaps: bool = True) -> Iterator[TagBlock]:
     """Blocks of a Parquet file; a gap travels with the first block that reaches its start.
 
     Args:
         path: the file.
         rows: tags a block at most.
         groups: row groups to read; all when not given.
+        gaps: hand on the gaps too.
 
     Raises:
         MisuseError: no whole Parquet file, or other columns.
     """
     file = _open_parquet(path)
     meta = file.metadata.metadata or {}
-    gaps = sorted(json.loads(meta.get(GAPS, b"[]")))
+    left = sorted(json.loads(meta.get(GAPS, b"[]"))) if gaps else []
     overflow = OVERFLOW in meta
     chosen = range(file.num_row_groups) if groups is None else groups
     for batch in file.iter_batches(rows, row_groups=list(chosen), columns=["t_ps", "channel"]):
         block = _block(batch, None, overflow)
         if not len(block):
             continue
-        here = [gap for gap in gaps if gap[0] <= int(block.t_ps[-1])]
-        gaps = gaps[len(here) :]
+        here = [gap for gap in left if gap[0] <= int(block.t_ps[-1])]
+        left = left[len(here) :]
         yield TagBlock(block.t_ps, block.channel, np.array(here, np.int64).reshape(-1, 2), overflow)
-    if gaps and groups is None:
-        yield TagBlock.from_arrays([], [], gaps=gaps, overflow=overflow)
+    if left:
+        yield TagBlock.from_arrays([], [], gaps=left, overflow=overflow)
+
+
+def parquet_gaps(path: Path) -> list[tuple[int, int]]:
+    """The gaps of a Parquet file.
+
+    Raises:
+        MisuseError: no whole Parquet file, or other columns.
+    """
+    meta = _open_parquet(path).metadata.metadata or {}
+    return [(start, end) for start, end in json.loads(meta.get(GAPS, b"[]"))]
 
 
 def parquet_info(path: Path) -> tuple[int, list[tuple[int, int, int]]]:

@@ -138,6 +138,15 @@ class G2:
     stops: int
     live_ps: int
 
+    @classmethod
+    def from_counts(cls, axis: Axis, counts: Int64, starts: int, stops: int, live_ps: int) -> G2:
+        """Normalise counts; see `G2Counter`."""
+        expected = np.zeros(axis.bins)
+        if live_ps > 0:
+            pairs = starts * stops * axis.width_ps / live_ps
+            expected = pairs * np.clip(1 - np.abs(axis.centres_ps) / live_ps, 0, None)
+        return cls(axis, counts, expected, starts, stops, live_ps)
+
     @property
     def values(self) -> npt.NDArray[np.float64]:
         """g2 = counts / expected, shape (bins,); nan where nothing is expected."""
@@ -200,12 +209,8 @@ class G2Counter:
     def result(self) -> G2:
         """g2 so far."""
         histogram = self._pairs.histogram
-        axis, live = histogram.axis, self._live_ps
-        expected = np.zeros(axis.bins)
-        if live > 0:
-            rates = self._singles[0] * self._singles[1] * axis.width_ps / live
-            expected = rates * np.clip(1 - np.abs(axis.centres_ps) / live, 0, None)
-        return G2(axis, histogram.counts, expected, self._singles[0], self._singles[1], live)
+        starts, stops = self._singles
+        return G2.from_counts(histogram.axis, histogram.counts, starts, stops, self._live_ps)
 
 
 def g2(

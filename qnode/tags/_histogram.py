@@ -172,16 +172,16 @@ class RoundCounter:
         bins = (inside - self._axis.first_ps) // self._axis.width_ps
         self._counts += np.bincount(bins, minlength=self._axis.bins + 1)
         rows = click_patterns(clicks, self._channels, backend="numpy")
-        pattern, keys = rows.pattern.copy(), list(zip(rows.round.tolist(), rows.attempt.tolist(), strict=True))
-        open_key = (rounds_before, state.attempt)
-        if known and state.pattern and keys and keys[0] == open_key:
+        pattern = rows.pattern.copy()
+        goes_on = len(rows) and (int(rows.round[0]), int(rows.attempt[0])) == (rounds_before, state.attempt)
+        if known and state.pattern and goes_on:
             pattern[0] |= state.pattern
-        elif state.pattern and (keys or syncs.size):
+        elif state.pattern and (len(rows) or syncs.size):
             self._patterns[state.pattern] += 1
             state.pattern, state.attempt = 0, -1
         last_round = rounds_before + starts.size - 1
-        if keys and keys[-1][0] == last_round:
-            state.attempt, state.pattern = keys[-1][1], int(pattern[-1])
+        if len(rows) and int(rows.round[-1]) == last_round:
+            state.attempt, state.pattern = int(rows.attempt[-1]), int(pattern[-1])
             pattern = pattern[:-1]
         elif syncs.size:
             state.attempt, state.pattern = -1, 0

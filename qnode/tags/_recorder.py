@@ -124,7 +124,9 @@ class Recorder:
         self._file = (open_file or _open_unbuffered)(self.path)
         self._sink = _Sink()
         self._writer = ArrowWriter(self._sink, meta)  # type: ignore[arg-type]  # it needs write() only
-        self._write(self._sink.take())  # the schema: a disk that can't even take this is an error at once
+        # The schema comes out with the first batch; a disk that can't even take that is an error at once.
+        self._writer.write(TagBlock.from_arrays([], []))
+        self._write(self._sink.take())
         self._thread = threading.Thread(target=self._run, name=f"recorder {self.path.name}", daemon=True)
         self._thread.start()
 
@@ -144,6 +146,8 @@ class Recorder:
         Raises:
             MisuseError: the recorder is closed, or the block starts before the last one's end.
         """
+        if self._deadline is not None:
+            raise MisuseError(f"{self.path}: the recorder is closed")
         if len(block):
             if self._last_ps is not None and int(block.t_ps[0]) < self._last_ps:
                 raise MisuseError(
@@ -151,8 +155,6 @@ class Recorder:
                 )
             self._last_ps = int(block.t_ps[-1])
         with self._ready:
-            if self._deadline is not None:
-                raise MisuseError(f"{self.path}: the recorder is closed")
             waiting = self._pending_tags + self._writing_tags
             dropped = bool(waiting) and waiting + len(block) > self._budget_tags
             if dropped:

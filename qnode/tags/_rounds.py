@@ -196,8 +196,10 @@ def click_patterns(clicks: Clicks, channels: Sequence[int] = (1, 2), *, backend:
     bit = bits[clicks.channel]
     used = np.flatnonzero(bit)
     rounds, attempts = clicks.round[used], clicks.attempt[used]
-    order = np.lexsort((attempts, rounds))
-    rounds, attempts, used = rounds[order], attempts[order], used[order]
+    round_step = np.diff(rounds)
+    if bool(((round_step < 0) | ((round_step == 0) & (np.diff(attempts) < 0))).any()):
+        order = np.lexsort((attempts, rounds))
+        rounds, attempts, used = rounds[order], attempts[order], used[order]
     if not used.size:
         return Patterns(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.int64))
     new = np.flatnonzero(np.concatenate(([True], (rounds[1:] != rounds[:-1]) | (attempts[1:] != attempts[:-1]))))

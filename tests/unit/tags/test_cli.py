@@ -88,3 +88,14 @@ def test_plots_are_pictures_of_the_numbers(ptu: Path, tmp_path: Path) -> None:
         assert out.read_bytes().startswith(PNG)
     assert "two plots" in call("plot", ptu, "--g2", 1, 2, "--lifetime", 1, 2, "-o", out, code=2)[1]
     assert "no whole number" in call("plot", ptu, "--lifetime", 1, 2, "--reach-ps", 10, "-o", out, code=2)[1]
+
+
+def test_g2_of_an_archive_by_a_scheduler(ptu: Path, tmp_path: Path) -> None:
+    archive, out = tmp_path / "lab.parquet", tmp_path / "plot.png"
+    call("convert", ptu, "-o", archive)
+    words = ("--g2", 1, 2, "--reach-ps", 50_000_000, "-o", out, "--json")
+    here = json.loads(call("plot", archive, *words)[0])["counts"]
+    out.unlink()
+    assert json.loads(call("plot", archive, *words, "--scheduler", "threads")[0])["counts"] == here > 1000
+    assert out.read_bytes().startswith(PNG)
+    assert "--scheduler is for --g2 of Parquet" in call("plot", ptu, *words, "--scheduler", "threads", code=2)[1]

@@ -421,3 +421,19 @@ def test_every_pair_of_a_set_is_counted() -> None:
     tags = [(5, channel) for channel in (1, 2) for _ in range(3)]
     for backend in BACKENDS:
         assert coincidences(*columns(tags), list(combinations((1, 2), 2)), 1, backend=backend).tolist() == [9]
+
+
+def test_ties_of_tags_and_syncs_far_into_a_stream() -> None:
+    """Longer than the kernel's blocks, times on a coarse grid: every order of ties, also across its blocks."""
+    rng = np.random.default_rng(9)
+    t_ps = np.sort(rng.integers(0, 9000, 20_000))
+    channel = rng.integers(1, 5, 20_000)
+    train, axis = WindowTrain(1, 3, 2, 2), Axis(0, 1, 2)
+    numpy, numba = (round_statistics(t_ps, channel, 4, train, axis, (1, 3), backend=b) for b in BACKENDS)
+    assert numpy.histogram.counts.sum() > 1000
+    np.testing.assert_array_equal(numba.histogram.counts, numpy.histogram.counts)
+    np.testing.assert_array_equal(numba.patterns, numpy.patterns)
+    sparse = np.where((channel == 4) & (rng.random(20_000) > 0.002), 1, channel)
+    numpy, numba = (round_statistics(t_ps, sparse, 4, train, axis, (1, 3), backend=b) for b in BACKENDS)
+    np.testing.assert_array_equal(numba.histogram.counts, numpy.histogram.counts)
+    np.testing.assert_array_equal(numba.patterns, numpy.patterns)

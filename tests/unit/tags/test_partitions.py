@@ -1,0 +1,104 @@
+"""Parts with halos add up to the bits of one pass: threads, processes, a cluster; gaps and sparse streams too."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qnode.errors import MisuseError
+from qnode.tags import (
+    Axis,
+    CoincidenceCounter,
+    G2Counter,
+    TagBlock,
+    coincidences_of_files,
+    correlate_files,
+    g2_of_files,
+    write_tags,
+)
+
+AXIS = Axis(-30, 5, 14)
+SETS = [(1, 2), (1, 2, 3)]
+
+
+def archive(
+    folder: Path, sizes: list[int], gaps: list[tuple[int, int]], step: int = 8
+) -> tuple[list[Path], TagBlock]:
+    """Two files of row groups of these sizes, and all the tags."""
+    rng = np.random.default_rng(sum(sizes))
+    t_ps = np.sort(rng.integers(0, max(sum(sizes) * step, 1), sum(sizes)))
+    channel = rng.integers(1, 4, t_ps.size)
+    edges = np.cumsum([0, *sizes])
+    groups = [TagBlock.from_arrays(t_ps[a:b], channel[a:b]) for a, b in pairwise(edges.tolist())]
+    half = len(groups) // 2
+    holes = np.array(gaps, np.int64).reshape(-1, 2)
+    groups[0] = TagBlock(groups[0].t_ps, groups[0].channel, holes)
+    paths = [folder / "one.parquet", folder / "two.parquet"]
+    write_tags(paths[0], groups[:half] or [groups[0]])
+    write_tags(paths[1], groups[half:] if half else [TagBlock.from_arrays([], [])])
+    return paths, TagBlock.from_arrays(t_ps, channel, gaps=holes)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=8),
+    st.lists(st.tuples(st.integers(0, 800), st.integers(1, 60)), max_size=2),
+    st.sampled_from([2, 8, 100]),
+    st.integers(1, 60),
+)
+def test_parts_add_up(
+    tmp_path_factory: pytest.TempPathFactory,
+    sizes: list[int],
+    lengths: list[tuple[int, int]],
+    step: int,
+    part_tags: int,
+) -> None:
+    gaps = [(start, start + length) for start, length in lengths]
+    paths, whole = archive(tmp_path_factory.mktemp("tags"), sizes, gaps, step)
+    one = G2Counter(1, 2, AXIS, backend="numpy")
+    one.feed(whole)
+    many = CoincidenceCounter(SETS, 12, backend="numpy")
+    many.feed(whole)
+    found = g2_of_files(paths[::-1], 1, 2, AXIS, backend="numpy", part_tags=part_tags)
+    assert found.counts.tolist() == one.result.counts.tolist()
+    assert (found.starts, found.stops, found.live_ps) == (one.result.starts, one.result.stops, one.result.live_ps)
+    assert found.expected.tolist() == one.result.expected.tolist()
+    histogram = correlate_files(paths, 1, 2, AXIS, backend="numpy", part_tags=part_tags)
+    assert histogram.counts.tolist() == one.result.counts.tolist()
+    coincidences = coincidences_of_files(paths, SETS, 12, backend="numpy", part_tags=part_tags)
+    assert coincidences.tolist() == many.counts.tolist()
+
+
+def test_processes_give_the_bits_of_threads(tmp_path: Path) -> None:
+    paths, _ = archive(tmp_path, [500] * 6, [(3000, 3500)])
+    threads = g2_of_files(paths, 1, 2, AXIS, part_tags=600)
+    processes = g2_of_files(paths, 1, 2, AXIS, part_tags=600, scheduler="processes")
+    assert threads.counts.sum() > 500
+    np.testing.assert_array_equal(threads.counts, processes.counts)
+    np.testing.assert_array_equal(threads.expected, processes.expected)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_local_cluster_of_two_workers_gives_the_same_bits(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="pip install 'qnode[cluster]'")
+    paths, _ = archive(tmp_path, [500] * 6, [(3000, 3500)])
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        there = g2_of_files(paths, 1, 2, AXIS, part_tags=600, scheduler=cluster.scheduler_address)
+    here = g2_of_files(paths, 1, 2, AXIS, part_tags=600)
+    np.testing.assert_array_equal(there.counts, here.counts)
+    np.testing.assert_array_equal(there.expected, here.expected)
+
+
+def test_what_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
+    paths, _ = archive(tmp_path, [50] * 4, [])
+    with pytest.raises(MisuseError, match="no files"):
+        correlate_files([], 1, 2, AXIS)
+    with pytest.raises(MisuseError, match=r"one.parquet \(row group 0\) starts at"):
+        correlate_files([paths[0], paths[0]], 1, 2, AXIS)
+    with pytest.raises(MisuseError, match="unknown scheduler 'slurm'"):
+        correlate_files(paths, 1, 2, AXIS, scheduler="slurm")

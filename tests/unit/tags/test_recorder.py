@@ -1,0 +1,243 @@
+"""The recorder: nothing lost on a good disk, gaps that cover exactly what a bad one lost."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pytest
+
+from qnode.errors import MisuseError
+from qnode.tags import Recorder, TagBlock, open_tags, read_tags
+
+
+def blocks(count: int, tags: int = 1000) -> list[TagBlock]:
+    """Consecutive blocks, a tag every 10 ps."""
+    return [
+        TagBlock.from_arrays(np.arange(k * tags, (k + 1) * tags) * 10, np.full(tags, 1 + k % 4)) for k in range(count)
+    ]
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        threading.Event().wait(0.005)
+
+
+class Disk:
+    """An unbuffered file with a valve: while it is shut, writes wait or fail."""
+
+    def __init__(self, path: Path, error: int | None = None) -> None:
+        self.file = path.open("xb", buffering=0)
+        self.valve = threading.Event()
+        self.valve.set()
+        self.error = error
+        self.room = 0
+
+    def write(self, data: memoryview) -> int:
+        if self.error is None:
+            assert self.valve.wait(20)
+        elif not self.valve.is_set():
+            if self.room:  # a full disk takes a part first
+                part, self.room = self.room, 0
+                return self.file.write(data[:part])
+            raise OSError(self.error, os.strerror(self.error))
+        return self.file.write(data)
+
+    def truncate(self, size: int) -> int:
+        return self.file.truncate(size)
+
+    def seek(self, offset: int) -> int:
+        return self.file.seek(offset)
+
+    def close(self) -> None:
+        self.file.close()
+
+    def __enter__(self) -> "Disk":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self.valve.set()
+
+
+def accounted(path: Path, sent: list[TagBlock]) -> None:
+    """Every tag that was sent is in the file or in a gap of it, never both, never changed."""
+    found = read_tags(path)
+    whole = TagBlock.concat(sent)
+    lost = np.zeros(len(whole), np.bool_)
+    for start, end in found.gaps.tolist():
+        lost |= (whole.t_ps >= start) & (whole.t_ps < end)
+    np.testing.assert_array_equal(found.t_ps, whole.t_ps[~lost])
+    np.testing.assert_array_equal(found.channel, whole.channel[~lost])
+
+
+def test_all_tags_and_gaps_of_the_stream_are_in_the_spool(tmp_path: Path) -> None:
+    sent = blocks(300)
+    sent[7] = TagBlock(sent[7].t_ps, sent[7].channel, np.array([[69_999, 70_000]]), overflow=True)
+    with_meta = Recorder(tmp_path / "run.arrow", meta={"run": "42"})
+    assert all(with_meta.put(block) for block in sent)
+    state = with_meta.close()
+    assert (state.written_tags, state.dropped_tags, state.pending_tags, state.alarm) == (300_000, 0, 0, "")
+    assert state.written_bytes == (tmp_path / "run.arrow").stat().st_size
+    found = read_tags(tmp_path / "run.arrow")
+    np.testing.assert_array_equal(found.t_ps, np.arange(300_000) * 10)
+    assert found.gaps.tolist() == [[69_999, 70_000]]
+    assert found.overflow
+    with pytest.raises(MisuseError, match="the recorder is closed"):
+        with_meta.put(sent[0])
+
+
+def test_misuse_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "old.arrow").touch()
+    with pytest.raises(MisuseError, match=r"old.arrow exists already"):
+        Recorder(tmp_path / "old.arrow")
+    recorder = Recorder(tmp_path / "new.arrow")
+    first, second = blocks(2)
+    recorder.put(second)
+    with pytest.raises(MisuseError, match="a block starts at 0 ps, before the last one's end at 19990 ps"):
+        recorder.put(first)
+    recorder.close()
+
+
+def test_a_slow_disk_costs_marked_blocks_and_never_time(tmp_path: Path) -> None:
+    alarms: list[str] = []
+    path = tmp_path / "run.arrow"
+    disks: list[Disk] = []
+
+    def slow(path: Path) -> Disk:
+        disks.append(Disk(path))
+        return disks[0]
+
+    sent = blocks(60)
+    recorder = Recorder(path, budget_bytes=20_000 * 9, batch_s=0.01, on_alarm=alarms.append, open_file=slow)
+    with disks[0] as disk:
+        disk.valve.clear()
+        began = time.monotonic()
+        taken = [recorder.put(block) for block in sent[:40]]
+        assert time.monotonic() - began < 5
+        assert 20 <= sum(taken) <= 21
+        assert recorder.state.dropped_tags == 1000 * (40 - sum(taken))
+        assert len(alarms) == 1
+        assert "the disk does not keep up" in alarms[0]
+        disk.valve.set()
+        wait_for(lambda: recorder.state.pending_tags == 0)
+        assert all(recorder.put(block) for block in sent[40:])
+        state = recorder.close()
+    assert alarms[1:] == [""]
+    assert state.written_tags + state.dropped_tags == 60_000
+    accounted(path, sent)
+    assert len(read_tags(path).gaps) == 1
+
+
+def test_a_full_disk_is_survived(tmp_path: Path) -> None:
+    alarms: list[str] = []
+    path = tmp_path / "run.arrow"
+    disks: list[Disk] = []
+
+    def full(path: Path) -> Disk:
+        disks.append(Disk(path, errno.ENOSPC))
+        return disks[0]
+
+    sent = blocks(60)
+    recorder = Recorder(path, budget_bytes=10_000 * 9, batch_s=0.01, on_alarm=alarms.append, open_file=full)
+    with disks[0] as disk:
+        for block in sent[:5]:
+            recorder.put(block)
+        wait_for(lambda: recorder.state.written_tags == 5000)
+        disk.room = 700
+        disk.valve.clear()
+        recorder.put(sent[5])
+        wait_for(lambda: bool(alarms))
+        assert "No space left on device" in alarms[0]
+        # whole up to the last batch although a part of the next one was taken by the disk
+        wait_for(lambda: path.stat().st_size == recorder.state.written_bytes)
+        assert len(read_tags(path)) == 5000
+        taken = [recorder.put(block) for block in sent[6:40]]
+        assert not all(taken)
+        disk.valve.set()
+        wait_for(lambda: recorder.state.pending_tags == 0)
+        for block in sent[40:]:
+            recorder.put(block)
+        state = recorder.close()
+    assert alarms[-1] == ""
+    assert state.alarm == ""
+    assert state.written_tags + state.dropped_tags == 60_000
+    accounted(path, sent)
+
+
+def test_closing_on_a_dead_disk_ends_and_counts(tmp_path: Path) -> None:
+    disks: list[Disk] = []
+
+    def dead(path: Path) -> Disk:
+        disks.append(Disk(path, errno.EIO))
+        return disks[0]
+
+    recorder = Recorder(tmp_path / "run.arrow", batch_s=0.01, open_file=dead)
+    disks[0].valve.clear()
+    for block in blocks(3):
+        recorder.put(block)
+    state = recorder.close(timeout_s=0.3)
+    assert state.dropped_tags == 3000
+    assert "Input/output error" in state.alarm
+    assert len(read_tags(tmp_path / "run.arrow")) == 0
+
+
+def test_a_gap_at_the_end_is_marked(tmp_path: Path) -> None:
+    disks: list[Disk] = []
+
+    def slow(path: Path) -> Disk:
+        disks.append(Disk(path))
+        return disks[0]
+
+    sent = blocks(4)
+    path = tmp_path / "run.arrow"
+    recorder = Recorder(path, budget_bytes=9000, batch_s=0.01, open_file=slow)
+    disks[0].valve.clear()
+    assert [recorder.put(block) for block in sent] == [True, False, False, False]
+    disks[0].valve.set()
+    recorder.close()
+    assert read_tags(path).gaps.tolist() == [[10_000, 39_991]]
+    accounted(path, sent)
+
+
+WRITER = """
+import sys, time
+import numpy as np
+from qnode.tags import Recorder, TagBlock
+recorder = Recorder(sys.argv[1])
+k = 0
+while True:
+    recorder.put(TagBlock.from_arrays(np.arange(k * 1000, (k + 1) * 1000), np.ones(1000, np.uint8)))
+    k += 1
+    print(k, time.monotonic_ns(), flush=True)
+    time.sleep(0.001)
+"""
+
+
+def test_kill_9_loses_less_than_the_last_second(tmp_path: Path) -> None:
+    path = tmp_path / "run.arrow"
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    sent: list[tuple[int, int]] = []
+    for line in writer.stdout:
+        count, when_ns = map(int, line.split())
+        sent.append((count, when_ns))
+        if when_ns - sent[0][1] > 2_000_000_000:
+            break
+    writer.send_signal(signal.SIGKILL)
+    killed_ns = time.monotonic_ns()
+    writer.stdout.close()
+    writer.wait(20)
+    file = open_tags(path)
+    found = TagBlock.concat(file)
+    np.testing.assert_array_equal(found.t_ps, np.arange(len(found)))
+    a_second_before = max(count for count, when_ns in sent if when_ns < killed_ns - 1_000_000_000)
+    assert len(found) >= 1000 * a_second_before
