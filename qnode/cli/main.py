@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from qnode.cli.tags import app as tags_app
+
 app = typer.Typer(
     name="qnode",
     help="Control stack for quantum-network nodes.",
@@ -15,7 +17,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 run_app = typer.Typer(help="Run an experiment on a lab; a simulated lab is brought up for it.", no_args_is_help=True)
+keys_app = typer.Typer(help="Keys of the bus; a lab that is all on loopback makes its own.", no_args_is_help=True)
 app.add_typer(run_app, name="run")
+app.add_typer(keys_app, name="keys")
+app.add_typer(tags_app, name="tags")
 
 LabFile = Annotated[Path, typer.Argument(metavar="LAB", help="Lab file.")]
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Data folder instead of the lab file's.")]
@@ -174,3 +179,11 @@ def fault(
     from qnode.cli import _fault
 
     _guard(_fault.fault, lab, instrument, what)
+
+
+@keys_app.command()
+def init(lab: LabFile, data: DataFolder = None) -> None:
+    """Make the keys of every site and of the operator; those that are there stay."""
+    from qnode.cli import _keys
+
+    _guard(_keys.init, lab, data)

@@ -1,5 +1,5 @@
 """A lab from outside: calls to its daemons over the bus."""
 
-from qnode.client._connection import LabConnection
+from qnode.client._connection import OPERATOR, LabConnection
 
-__all__ = ["LabConnection"]
+__all__ = ["OPERATOR", "LabConnection"]

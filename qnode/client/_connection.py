@@ -11,9 +11,10 @@ from qnode.bus import Client, Keyring
 from qnode.errors import NetworkError, QnodeError
 from qnode.labfile import Lab, lab_hash, load_lab
 
-__all__ = ["LabConnection"]
+__all__ = ["OPERATOR", "LabConnection"]
 
 OPERATOR = "operator"
+"""The identity under which people and experiments speak on the bus."""
 STATUS_S = 2.0
 
 
