@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +156,10 @@ def _map(count: Callable[[_Part], list[Int64]], parts: list[_Part], scheduler: s
     Raises:
         MisuseError: an unknown scheduler, or one that does not answer.
     """
+    # imported here: daemons that only decode tags have no use for either
+    from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+    from multiprocessing import get_context
+
     workers = min(os.cpu_count() or 1, max(len(parts), 1))
     executor: Executor
     if scheduler in (None, "threads"):

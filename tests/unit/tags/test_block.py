@@ -55,7 +55,7 @@ def test_concat_joins_and_refuses_time_going_back() -> None:
 
 
 def test_import_is_light() -> None:
-    heavy = ("numba", "pyarrow", "matplotlib", "dask")
+    heavy = ("numba", "pyarrow", "matplotlib", "dask", "multiprocessing")
     code = f"import sys, qnode.tags; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
