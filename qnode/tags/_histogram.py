@@ -162,7 +162,8 @@ class RoundCounter:
         known = state.sync != NO_SYNC
         rounds_before = state.rounds - (1 if known else 0)
         # two syncs at one time: the earlier round has no window left
-        starts = np.unique(np.concatenate(([state.sync], syncs)) if known else syncs)
+        starts = np.concatenate(([state.sync], syncs)) if known else syncs
+        starts = starts[np.diff(starts, prepend=NO_SYNC) != 0]
         clicks = fold(
             t_ps[~is_sync], channel[~is_sync], starts, self._train, first_round=rounds_before, backend="numpy"
         )

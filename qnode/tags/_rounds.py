@@ -120,10 +120,12 @@ def fold(
             raise unsorted_at("t_ps", times, bad)
         return Clicks(row + first_round, attempt, offset, click_channel, int(times.size - row.size))
     as_times("t_ps", times)
-    sync_index = np.searchsorted(syncs, times, "right") - 1
-    started = sync_index >= 0
-    relative = times[started] - syncs[sync_index[started]]
-    return _windows(sync_index[started] + first_round, relative, channels[started], train, int(times.size))
+    # Few syncs among many tags: look up where each sync's tags begin, not each tag's sync.
+    begins = np.append(np.searchsorted(times, syncs, "left"), times.size)
+    first, per_sync = int(begins[0]), np.diff(begins)
+    rounds = np.repeat(np.arange(syncs.size, dtype=np.int64) + first_round, per_sync)
+    relative = times[first:] - np.repeat(syncs, per_sync)
+    return _windows(rounds, relative, channels[first:], train, int(times.size))
 
 
 def fold_relative(
