@@ -58,16 +58,17 @@ class Tdc1Decoder:
     """Decoder of ``sfifteen_tdc1``, see the module; numpy only, so that node daemons can use it.
 
     Args:
-        prompt: hand every possible word on at once, for whoever must act on a slow stream (a pulse per
-            second). After
-            a lost byte a few wrong tags may then have gone out before the gap is found, which reaches back
-            over them.
+        prompt: hand every possible word on at once, for whoever must act on a slow stream (a pulse per second).
+            After a lost byte some wrong tags, up to a wrap ahead, may then have gone out before the gap is found;
+            the gap covers them, and the times after it are right.
     """
 
     def __init__(self, *, prompt: bool = False) -> None:
         self._prompt = prompt
         self.horizon_ps = 0
         """No tag before this time will come any more: dummy words advance it too."""
+        self.trusted_ps = 0
+        """As ``horizon_ps``, but without the words that a prompt decoder handed on before others confirmed them."""
         self.dropped_bytes = 0
         """Bytes that belonged to no trustworthy word."""
         self._rest = b""
@@ -76,6 +77,8 @@ class Tdc1Decoder:
         self._chain_from = 0  # time before the words whose low byte stays or creeps
         self._recent: deque[int] = deque(maxlen=REACH_BACK_WORDS)
         self._started = 0  # words trusted since the start, counted up to REACH_BACK_WORDS
+        self._shown = 0  # words at the front of the buffer that a prompt decoder has handed on already
+        self._shown_last = -1  # their latest time
         self._lost = False
         self._gap_from = 0  # picoseconds, while lost
         self._lost_bytes = 0  # what was dropped while lost
@@ -114,12 +117,17 @@ class Tdc1Decoder:
         judged = _judge(words, self._context)
         ok = int(np.argmax(judged.impossible)) if judged.impossible.any() else words.size
         lost = ok < words.size
-        trusted = ok if self._prompt or (final and not lost) else _trusted(judged.doubtful[:ok])
+        trusted = ok if final and not lost else _trusted(judged.doubtful[:ok])
         first = judged.first if self._last is None else self._last
+        unwrapped = first + np.cumsum(judged.step[:ok])
         if trusted:
-            self._accept(words[:trusted], first + np.cumsum(judged.step[:trusted]), judged.creeps[:trusted])
+            self._accept(words[:trusted], unwrapped[:trusted], judged.creeps[:trusted])
+        handed_on = ok if self._prompt and not lost else trusted
+        self._hand_on(words[self._shown : handed_on], unwrapped[self._shown : handed_on])
+        self._shown = max(self._shown, handed_on) - trusted
         self._rest = self._rest[4 * trusted :]
         if lost:
+            self._shown = 0
             self._lose(creeping=bool(judged.creeps[trusted : ok + 1].all()))
         return lost
 
@@ -144,7 +152,13 @@ class Tdc1Decoder:
         self._context = np.concatenate((self._context, words[-CONTEXT_WORDS:]))[-CONTEXT_WORDS:]
         self._recent.extend(unwrapped[-REACH_BACK_WORDS:].tolist())
         self._started = min(self._started + unwrapped.size, REACH_BACK_WORDS)
-        self.horizon_ps = max(self.horizon_ps, self._last * UNIT_PS)
+        self.trusted_ps = self._last * UNIT_PS
+
+    def _hand_on(self, words: Words, unwrapped: Int64) -> None:
+        if not words.size:
+            return
+        self._shown_last = int(unwrapped[-1])
+        self.horizon_ps = self._shown_last * UNIT_PS
         bits = (words[:, None] >> np.arange(4, dtype=np.uint32)) & 1
         row, column = np.nonzero(bits)
         if row.size:
@@ -160,18 +174,21 @@ class Tdc1Decoder:
             self._rest = self._rest[at + 4 * RESYNC_WORDS :]
             self.dropped_bytes += at + 4
             # A shifted word may have passed for a step forward: nothing goes out before what went out.
-            fresh = int(np.count_nonzero(unwrapped <= (-1 if self._last is None else self._last)))
-            self.dropped_bytes += 4 * fresh
+            fresh = int(np.count_nonzero(unwrapped <= self._shown_last))
             if fresh == words.size:
                 self._base = int(unwrapped[-1])
+                self.dropped_bytes += 4 * fresh
+                self._lost_bytes = -self.dropped_bytes
                 continue
             lost_words = (self._lost_bytes + self.dropped_bytes) // 4 + RESYNC_WORDS + POSSIBLE_WORDS
             slow = lost_words * int(judged.step.sum()) > RESYNC_WORDS * HALF
+            self.dropped_bytes += 4 * fresh
             self._gaps.append((self._gap_from, NEVER_PS if slow else int(unwrapped[fresh]) * UNIT_PS))
             self._recent.clear()
             self._context = self._context[:0]
             self._lost = False
             self._accept(words[fresh:], unwrapped[fresh:], judged.creeps[fresh:])
+            self._hand_on(words[fresh:], unwrapped[fresh:])
             return True
         return False
 

@@ -209,3 +209,19 @@ def test_a_prompt_decoder_hands_a_lone_pulse_per_second_on_at_once():
     block = Tdc1Decoder(prompt=True).feed(words)
     assert block.t_ps.tolist() == [10_000, 100_000_010_000]
     assert block.channel.tolist() == [4, 4]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(40, 4000), st.integers(1, 3), st.integers(0, 8), st.integers(1, 300))
+def test_a_prompt_decoder_is_right_after_a_gap_too(at: int, lose: int, seed: int, size: int) -> None:
+    data, tags = run_stream(seed, wraps=2)
+    for broken in (data, damaged(data, at, lose)):
+        stream = Tdc1Decoder(prompt=True)
+        blocks = [stream.feed(broken[k : k + size]) for k in range(0, len(broken), size)]
+        block = TagBlock.concat([*blocks, stream.finish()])
+        truth = {(time * 2000, channel) for time, channel in tags}
+        got = set(zip(block.t_ps.tolist(), block.channel.tolist(), strict=True))
+        gaps = block.gaps.tolist()
+        assert bool(gaps) == (broken is not data)
+        assert [tag for tag in got ^ truth if not any(start <= tag[0] < end for start, end in gaps)] == []
+        assert stream.trusted_ps <= stream.horizon_ps
