@@ -86,6 +86,8 @@ class InstrumentHost:
     async def call(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
         """Call a method of an instrument in its own thread.
 
+        A call that has timed out is still carried out when its turn comes: a safe state is late rather than dropped.
+
         Raises:
             InstrumentError: what the driver raised, or no answer within ``timeout_s``.
         """

@@ -377,7 +377,9 @@ def test_missing_pulses_are_counted_over_and_told():
     assert labels.faults == ["2 pulse(s) per second missing after 1001"]
 
 
-@pytest.mark.parametrize(("second", "says"), [(1.3, "0.300000"), (2.000002, "1.000002"), (1.999998, "0.999998")])
+@pytest.mark.parametrize(
+    ("second", "says"), [(1.000001, "0.000001"), (1.3, "0.300000"), (2.000002, "1.000002"), (1.999998, "0.999998")]
+)
 def test_a_pulse_that_is_no_whole_second_after_the_last_is_stray_and_moves_no_label(second, says):
     labels = PpsLabels()
     labels.feed(pulses(1), 1000.0)
