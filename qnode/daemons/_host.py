@@ -15,6 +15,12 @@ from qnode.labfile import Site, resolve_address
 
 __all__ = ["HostError", "InstrumentHost", "extend_driver_path"]
 
+# Wall time that an instrument has for each step.
+CONNECT_S = 30.0
+IDENTIFY_S = 10.0
+SAFE_S = 10.0
+CLOSE_S = 5.0
+
 
 class HostError(InstrumentError):
     """An instrument can't be loaded, or did not answer its owner in time."""
@@ -23,7 +29,7 @@ class HostError(InstrumentError):
 
 
 def extend_driver_path(lab_path: Path) -> None:
-    """Let a lab drop ``drivers/mylaser.py`` (and ``simulators/...``) beside its lab file."""
+    """Let a lab drop ``drivers/mylaser.py`` and ``sequences/mysequence.py`` beside its lab file."""
     for package in ("drivers", "sequences"):
         folder = lab_path.resolve().parent / package
         if folder.is_dir():
@@ -64,7 +70,7 @@ class InstrumentHost:
         return self._instruments[self.name_of(role)].limits
 
     async def connect(self) -> None:
-        """Load every instrument, ask who it is, enter its safe state, and look at its reference.
+        """Load every instrument, ask who it is, and enter its safe state.
 
         Raises:
             HostError: with all instruments that failed, one line each.
@@ -74,16 +80,13 @@ class InstrumentHost:
         self._station = Station(default=False)
         self._station.load_config(json.dumps({"instruments": self._blocks()}))
         results = await asyncio.gather(*(self._connect_one(name) for name in self._threads), return_exceptions=True)
-        failed = [
-            f"{self.site_name}.{name}: {error}"
-            for name, error in zip(self._threads, results, strict=True)
-            if isinstance(error, BaseException)
-        ]
-        if failed:
+        if failed := self._failures(list(self._threads), results):
             raise HostError("\n".join(failed), hint="is it switched on, and its address right in the lab file?")
 
     async def call(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
         """Call a method of an instrument in its own thread.
+
+        A call that has timed out is still carried out when its turn comes: a safe state is late rather than dropped.
 
         Raises:
             InstrumentError: what the driver raised, or no answer within ``timeout_s``.
@@ -103,18 +106,14 @@ class InstrumentHost:
         """Every instrument to its safe state; gives what failed, one line each. Never raises."""
         names = list(self._instruments)
         results = await asyncio.gather(
-            *(self.call(name, "enter_safe_state", timeout_s=10.0) for name in names), return_exceptions=True
+            *(self.call(name, "enter_safe_state", timeout_s=SAFE_S) for name in names), return_exceptions=True
         )
-        return [
-            f"{self.site_name}.{name}: {error}"
-            for name, error in zip(names, results, strict=True)
-            if isinstance(error, BaseException)
-        ]
+        return self._failures(names, results)
 
     async def close(self) -> None:
         """Close every instrument and end the threads; what hangs is left behind."""
         await asyncio.gather(
-            *(self.call(name, "close", timeout_s=5.0) for name in list(self._instruments)), return_exceptions=True
+            *(self.call(name, "close", timeout_s=CLOSE_S) for name in list(self._instruments)), return_exceptions=True
         )
         for thread in self._threads.values():
             thread.shutdown(wait=False, cancel_futures=True)
@@ -140,11 +139,23 @@ class InstrumentHost:
             blocks[name] = document
         return blocks
 
+    def _failures(self, names: list[str], results: list[Any]) -> list[str]:
+        """One line for each instrument whose result is an error, led by its name."""
+        lines = []
+        for name, error in zip(names, results, strict=True):
+            if isinstance(error, BaseException):
+                text, me = " ".join(str(error).split()) or type(error).__name__, f"{self.site_name}.{name}"
+                lines.append(text if text.startswith(me) else f"{me}: {text}")
+        return lines
+
     async def _connect_one(self, name: str) -> None:
-        loop = asyncio.get_running_loop()
-        await asyncio.wait_for(loop.run_in_executor(self._threads[name], self._load, name), 30.0)
-        self.identities[name] = await self.call(name, "identify", timeout_s=10.0)
-        await self.call(name, "enter_safe_state", timeout_s=10.0)
+        loading = asyncio.get_running_loop().run_in_executor(self._threads[name], self._load, name)
+        try:
+            await asyncio.wait_for(loading, CONNECT_S)
+        except TimeoutError:
+            raise HostError(f"{self.site_name}.{name}: not connected within {CONNECT_S:g} s") from None
+        self.identities[name] = await self.call(name, "identify", timeout_s=IDENTIFY_S)
+        await self.call(name, "enter_safe_state", timeout_s=SAFE_S)
 
     def _load(self, name: str) -> None:
         block = self.site.instruments[name]

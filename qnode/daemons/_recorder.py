@@ -5,6 +5,8 @@ Inputs of the tagger: 1 readout photons, 2 round sync, 3 herald line, 4 pulse pe
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,8 @@ SYNC_TOLERANCE_PS = 20_000
 LINE_TOLERANCE_PS = 10_000
 PPS_TOLERANCE_PS = 1_000_000
 """Two pulses per second further from a whole second than this are a clock fault."""
+PULSES_KEPT = 4096
+"""A daemon runs for weeks; rounds are recorded minutes after they were played at the latest."""
 
 Int64 = NDArray[np.int64]
 
@@ -44,8 +48,8 @@ class PpsLabels:
         self.last_ps = 0
         """Its tag."""
         self.faults: list[str] = []
-        self._good: list[int] = []
-        self._stray: list[int] = []
+        self._good: deque[int] = deque(maxlen=PULSES_KEPT)
+        self._stray: deque[int] = deque(maxlen=PULSES_KEPT)
 
     def feed(self, t_ps: Int64, now_tai_s: float) -> None:
         """Take the pulses of a block, in order.
@@ -56,7 +60,8 @@ class PpsLabels:
         """
         for tag in t_ps.tolist():
             if self.last_label is None:
-                self.last_label = int(now_tai_s)
+                # Lab time is that of the block's last pulse: several may have come in the first block.
+                self.last_label = int(now_tai_s) - round((int(t_ps[-1]) - tag) / PS_PER_S)
             else:
                 seconds = round((tag - self.last_ps) / PS_PER_S)
                 off_ps = tag - self.last_ps - seconds * PS_PER_S
@@ -102,7 +107,11 @@ class PpsLabels:
         return self.last_ps + (tai_s - self.last_label) * PS_PER_S
 
     def doubtful(self, moments_ps: Int64) -> NDArray[np.bool_]:
-        """Which moments lie in a second that did not begin with its pulse, or had one too many."""
+        """Which moments lie in a second that did not begin with its pulse, or come within one after a stray pulse.
+
+        Args:
+            moments_ps: on the tagger's scale, shape (n,); all pulses before them must have been fed.
+        """
         good, stray = np.array(self._good, np.int64), np.array(self._stray, np.int64)
         before = np.searchsorted(good, moments_ps, side="right") - 1
         age = moments_ps - good[np.maximum(before, 0)] if len(good) else np.zeros_like(moments_ps)
@@ -122,7 +131,7 @@ class NodeRecorder:
         windows: where to look.
         labels: the pulses per second of the same tagger, fed before this recorder.
         first_sync_ps: where the sync of round 0 must be on the tagger's scale.
-        charge_threshold: fewer charge-check counts mask the round.
+        charge_threshold: fewer charge-check counts mask the round; without a charge slot it means nothing.
         readout_threshold: counts from which on a readout says bright.
         signs: basis to the sign that turns bright = +1, dark = -1 into the outcome right after the herald.
     """
@@ -185,9 +194,11 @@ class NodeRecorder:
             expected + self._windows.charge_open_ps,
             expected + self._windows.charge_close_ps,
         )
-        mask[charge < self._charge_threshold] = Reason.CHARGE
+        if self._windows.charge_close_ps > self._windows.charge_open_ps:
+            mask[charge < self._charge_threshold] = Reason.CHARGE
         mask[self._labels.doubtful(expected)] = Reason.CLOCK_FAULT
-        mask[self._touched_by_gaps(expected)] = Reason.TAG_GAP
+        opens = expected + self._windows.charge_open_ps
+        mask[_touched(opens, self.plan.round_period_ps, self._gaps)] = Reason.TAG_GAP
         sync = self._syncs(t_ps[channel == SYNC], expected, mask)
 
         attempt = self._line_attempts(t_ps[channel == LINE], sync)
@@ -209,13 +220,6 @@ class NodeRecorder:
         cut = int(np.searchsorted(t_ps, stop_ps))
         self._parts = [(t_ps[cut:], channel[cut:])] if cut < len(t_ps) else []
         return t_ps[:cut], channel[:cut]
-
-    def _touched_by_gaps(self, expected: Int64) -> NDArray[np.bool_]:
-        touched = np.zeros(len(expected), np.bool_)
-        opens = expected + self._windows.charge_open_ps
-        for start, stop in self._gaps:
-            touched |= (opens < stop) & (opens + self.plan.round_period_ps > start)
-        return touched
 
     def _syncs(self, tags: Int64, expected: Int64, mask: NDArray[np.uint8]) -> Int64:
         """Each round's own sync; rounds without one at its place are masked, and stray syncs mask all they touch."""
@@ -276,12 +280,14 @@ class ShotCounter:
         self._first_sync_ps = first_sync_ps
         self._photons: list[Int64] = []
         self._syncs: list[Int64] = []
+        self._gaps: list[tuple[int, int]] = []
         self._horizon_ps = 0
 
     def feed(self, block: TagBlock, horizon_ps: int) -> None:
-        """Take tags in order."""
+        """Take tags in order; ``horizon_ps``: no earlier tag will come."""
         self._photons.append(block.t_ps[block.channel == PHOTONS])
         self._syncs.append(block.t_ps[block.channel == SYNC])
+        self._gaps.extend((int(a), int(b)) for a, b in block.gaps)
         self._horizon_ps = max(self._horizon_ps, horizon_ps)
 
     @property
@@ -290,15 +296,24 @@ class ShotCounter:
         return self._horizon_ps >= self._first_sync_ps + self._plan.rounds * self._plan.round_period_ps
 
     def counts(self) -> Int64:
-        """Counts, shape (rounds that had their sync, shots a round)."""
+        """Counts, shape (rounds that had their sync and no tag gap, shots a round)."""
         syncs, photons = np.concatenate(self._syncs), np.concatenate(self._photons)
         expected = self._first_sync_ps + np.arange(self._plan.rounds, dtype=np.int64) * self._plan.round_period_ps
-        near = np.clip(np.searchsorted(syncs, expected - SYNC_TOLERANCE_PS), 0, max(len(syncs) - 1, 0))
         if not len(syncs):
             return np.zeros((0, len(self._open)), np.int64)
+        near = np.clip(np.searchsorted(syncs, expected - SYNC_TOLERANCE_PS), 0, len(syncs) - 1)
         good = np.abs(syncs[near] - expected) <= SYNC_TOLERANCE_PS
+        good &= ~_touched(expected, self._plan.round_period_ps, self._gaps)
         at = syncs[near][good][:, None]
         return _count(photons, at + self._open, at + self._close)
+
+
+def _touched(opens: Int64, length_ps: int, gaps: list[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Which of the intervals of one length, opening at ``opens``, share a moment with a gap."""
+    touched = np.zeros(len(opens), np.bool_)
+    for start, stop in gaps:
+        touched |= (opens < stop) & (opens + length_ps > start)
+    return touched
 
 
 def _count(tags: Int64, opens: Int64, closes: Int64) -> Int64:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from qnode.heralds._ledger import CLASSES, ColumnArrays, Ledger, Reason, RoundClasses
+from qnode.heralds._ledger import CLASSES, ColumnArrays, Ledger, LedgerError, Reason, RoundClasses
 from qnode.heralds._messages import Column, Herald, Message, NodeRow, Plan, PlanEnd, Rows, Settlement, Summary
 
 __all__ = ["Expiry", "PlanBook"]
@@ -50,17 +50,11 @@ class PlanBook:
         """Rounds below this one the midpoint has decided."""
         self.end: PlanEnd | None = None
 
-    @property
-    def played_attempts(self) -> int:
-        """Attempts that were lit in settled rounds, as far as classes tell: all but the not played."""
-        sums = self.ledger.accounting()
-        return sums["slots"] - sums["not_played"]
-
     def enter(self, message: Message) -> None:
         """Enter one record, live or on replay. Columns and rows of other parties mean nothing here.
 
         Raises:
-            LedgerError: a settlement that contradicts this party's own record.
+            LedgerError: a settlement that contradicts this party's own record, or counts a herald that it never got.
         """
         match message:
             case Column(party=self.party):
@@ -85,7 +79,12 @@ class PlanBook:
 
     def _close(self, first: int, classes: RoundClasses) -> None:
         for offset in classes.counts[:, HERALDED].nonzero()[0]:
-            self.settled.append(self.heralds[first + int(offset)])
+            round_ = first + int(offset)
+            if round_ not in self.heralds:
+                raise LedgerError(
+                    f"{self.party}: round {round_} is settled as heralded, but its herald never came", round=round_
+                )
+            self.settled.append(self.heralds[round_])
         for offset in classes.counts[:, EXPIRED].nonzero()[0]:
             herald = self.heralds.get(first + int(offset))
             if herald is not None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.roles import RawTags, RecordingStatus
+from qnode.errors import InstrumentError
 from qnode.heralds._ledger import ColumnArrays, Reason
 from qnode.heralds._messages import Herald, Plan
 from qnode.heralds._timing import LinkTiming
@@ -24,6 +26,7 @@ DETECTORS = (1, 2)
 """Inputs of the time controller that the detectors are on."""
 SYNC = 3
 LINE = 4
+FORMAT: Literal["idq_u64_ref"] = "idq_u64_ref"
 
 LINE_TOLERANCE_PS = 5_000
 """How far the line's tag may lie outside its window: tag jitter of both inputs."""
@@ -62,7 +65,7 @@ class Engine:
         )
         self._origin_ps = timing.click_from_t0_ps
         inputs = (*DETECTORS, SYNC, LINE)
-        self._decoders = {channel: decoder("idq_u64_ref") for channel in inputs}
+        self._decoders = {channel: decoder(FORMAT) for channel in inputs}
         self._pending: dict[int, list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = {ch: [] for ch in inputs}
         self._received = dict.fromkeys(inputs, 0)
 
@@ -72,8 +75,17 @@ class Engine:
         return tuple(self._pending)
 
     def feed(self, raw: Sequence[RawTags]) -> None:
-        """Take what the instrument sent, in any chunks."""
+        """Take what the instrument sent, in any chunks.
+
+        Raises:
+            InstrumentError: another format, or an input that is none of `inputs`.
+        """
         for part in raw:
+            if part.format != FORMAT or part.channel not in self._decoders:
+                raise InstrumentError(
+                    f"the time controller sent {part.format} of input {part.channel}",
+                    hint=f"{FORMAT} of the inputs {', '.join(map(str, self.inputs))} is what the engine reads",
+                )
             block = self._decoders[part.channel].feed(part.data, part.channel)
             if len(block.t_ps):
                 self._pending[part.channel].append((block.ref, block.t_ps))

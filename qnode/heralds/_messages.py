@@ -5,9 +5,11 @@ All are msgspec structs in msgpack; times are int64 picoseconds from the plan's 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+from qnode.errors import NetworkError
 
 __all__ = [
     "HERALD_WIRE_VERSION",
@@ -25,7 +27,7 @@ __all__ = [
     "encode_message",
 ]
 
-HERALD_WIRE_VERSION = 1
+HERALD_WIRE_VERSION: Final = 1
 
 PlanKind = Literal["heralding", "readout_calibration"]
 
@@ -59,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag="plan", array_like=Tru
     """How many rounds lab time may run ahead of what a party has digested (simulated labs)."""
     boot_id: str
     """Of the midpoint that proposed it."""
-    version: int = HERALD_WIRE_VERSION
+    version: Literal[1] = HERALD_WIRE_VERSION
 
     @property
     def t0_ps(self) -> int:
@@ -173,6 +175,12 @@ def decode_message(payload: bytes) -> Message:
     """The message in a payload.
 
     Raises:
-        msgspec.ValidationError: it is none of this version.
+        NetworkError: it is none of this version.
     """
-    return _decoder.decode(payload)
+    try:
+        return _decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise NetworkError(
+            f"this is no message of the herald plane, version {HERALD_WIRE_VERSION}: {error}",
+            hint="all parties of a lab, and who wrote its journals, must run one version of qnode",
+        ) from error

@@ -29,14 +29,18 @@ Program = PulseProgram | AwgProgram
 Limits = Mapping[str, PulseLimits | AwgLimits]
 """Instrument of a site to the limits of its model."""
 
+QUIET_PS = 100_000
+"""Without a charge slot a round's tags begin so long before its sync: the branch of the round before is over."""
+
 
 @dataclass(frozen=True)
 class NodeWindows:
     """Where a node looks for what, in picoseconds on its tagger's scale from a round sync's tag."""
 
     charge_open_ps: int
-    """Charge slot; negative, it lies before the sync."""
+    """Charge slot; negative, it lies before the sync. From here on tags belong to this round."""
     charge_close_ps: int
+    """Equal to the opening where there is no charge slot."""
     line_open_ps: int
     """Earliest herald line of attempt 0."""
     line_width_ps: int
@@ -131,11 +135,13 @@ class LinkPrograms:
         """Where a node's tagger sees what."""
         round_, tagger = self.nodes[node], f"{node}.{self.lab.sites[node].by_role('time_tagger')}"
         photons = (through(self.lab, f"{tagger}.in1") or 0) - (through(self.lab, f"{tagger}.in2") or 0)
-        charge = round_.charge_window_ps or (0, 0)
+        charge = (-QUIET_PS, -QUIET_PS)
+        if round_.charge_window_ps is not None:
+            charge = round_.charge_window_ps[0] + photons, round_.charge_window_ps[1] + photons
         branch = round_.attempt_end_ps - self.link.attempt_period_ps + photons
         return NodeWindows(
-            charge_open_ps=charge[0] + photons,
-            charge_close_ps=charge[1] + photons,
+            charge_open_ps=charge[0],
+            charge_close_ps=charge[1],
             line_open_ps=self.timing.node_line_open_ps[node],
             line_width_ps=self.link.detection_window_ps,
             readout_open_ps=round_.readout_window_ps[0] + branch,

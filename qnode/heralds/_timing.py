@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qnode.errors import MisuseError
-from qnode.labfile import Lab, Link, Wire
+from qnode.labfile import Lab, Link
 
 __all__ = ["LinkTiming", "NodeOffsets", "TimingError", "link_timing", "through"]
 
@@ -91,24 +91,20 @@ def link_timing(lab: Lab, link: Link, offsets: dict[str, NodeOffsets]) -> LinkTi
             nodes' fibres differ by more than the branch slot has room for.
     """
     mid = link.via
+    detector, logic = _element(lab, mid, "detector"), _element(lab, mid, "gated_or")
+    pulser = f"{mid}.{_name(lab, mid, 'pulse_sequencer')}"
+    tagger = f"{mid}.{_name(lab, mid, 'time_controller')}"
     trigger_ps: dict[str, int] = {}
     at_detector: dict[str, int] = {}
     for node in link.between:
         pps = _needed(lab, f"{node}.{_name(lab, node, 'pulse_sequencer')}.trigger")
         trigger_ps[node] = pps + offsets[node].trigger_edge_ps
-        flight = _photon_ps(lab, node, mid)
+        flight = _photon_ps(lab, node, detector)
         at_detector[node] = trigger_ps[node] + offsets[node].optical_centre_ps + flight
     photons_ps = max(at_detector.values())
     lead = {node: _tick(photons_ps - at_detector[node]) for node in link.between}
-    detector = _detectors(lab, mid)[0]
-    click_logic, click_tag = (
-        _delay(lab, f"{detector}.out", "herald_logic"),
-        _delay(lab, f"{detector}.out", ".tagger."),
-    )
-    pulser = f"{mid}.{_name(lab, mid, 'pulse_sequencer')}"
-    tagger = f"{mid}.{_name(lab, mid, 'time_controller')}"
+    click_logic, click_tag = _delay(lab, f"{detector}.out", logic), _delay(lab, f"{detector}.out", tagger)
     pps = _needed(lab, f"{pulser}.trigger")
-    logic = _logic(lab, mid)
     mid_trigger = (photons_ps + click_logic - pps - GATE_LEAD_PS) // NS * NS
     if mid_trigger < 0:
         raise TimingError(
@@ -186,32 +182,29 @@ def _needed(lab: Lab, end: str) -> int:
     return through(lab, end) or 0
 
 
-def _detectors(lab: Lab, midpoint: str) -> list[str]:
-    return sorted(n for n, e in lab.elements().items() if e.kind == "detector" and n.startswith(f"{midpoint}."))
+def _element(lab: Lab, site: str, kind: str) -> str:
+    """The first element of a kind at a site, by name."""
+    names = sorted(n for n, e in lab.elements().items() if e.kind == kind and n.startswith(f"{site}."))
+    if not names:
+        raise TimingError(
+            f"{site} has no element of the kind {kind}",
+            hint=f"add `{{element: {site}.NAME, kind: {kind}}}` to `wires:`",
+        )
+    return names[0]
 
 
-def _logic(lab: Lab, midpoint: str) -> str:
-    for name, element in lab.elements().items():
-        if element.kind == "gated_or" and name.startswith(f"{midpoint}."):
-            return name
-    raise TimingError(
-        f"{midpoint} has no herald logic", hint="add `{element: " + midpoint + ".herald_logic, kind: gated_or}`"
-    )
-
-
-def _delay(lab: Lab, output: str, into: str) -> int:
-    """Delay from an output to the one of its ends whose name holds a text."""
+def _delay(lab: Lab, output: str, thing: str) -> int:
+    """Delay from an output to an input of a thing; 0 where no wire joins them."""
     for wire in lab.out_of(output):
-        if any(into in end for end in wire.ends):
+        if any(end.rpartition(".")[0] == thing for end in wire.ends):
             return wire.delay_ps
     return 0
 
 
-def _photon_ps(lab: Lab, node: str, midpoint: str) -> int:
+def _photon_ps(lab: Lab, node: str, detector: str) -> int:
     """From a node's emitter through fibre and beam splitter to a detector's input."""
-    wires: tuple[Wire, ...] = lab.out_of(f"{node}.qubit.zero_phonon_line")
-    fibre = wires[0].delay_ps if wires else 0
-    return fibre + _delay(lab, f"{midpoint}.beam_splitter.out1", ".det")
+    fibre = lab.out_of(f"{_element(lab, node, 'emitter')}.zero_phonon_line")
+    return (fibre[0].delay_ps if fibre else 0) + _needed(lab, f"{detector}.in")
 
 
 def _tick(value_ps: int) -> int:

@@ -67,7 +67,7 @@ def list_runs(data_folder: Path) -> list[dict[str, Any]]:
 
 
 def find_run(data_folder: Path, name: str) -> RunFolder:
-    """The run whose name begins so; ``last`` is the newest.
+    """The run of that name, or the only one whose name begins so; ``last`` is the newest.
 
     Raises:
         MisuseError: none, or several.
@@ -75,7 +75,10 @@ def find_run(data_folder: Path, name: str) -> RunFolder:
     names = sorted(path.parent.name for path in (data_folder / "runs").glob("*/run.json"))
     if not names:
         raise MisuseError(f"no runs in {data_folder}", hint="name the data folder with --data")
-    matches = [names[-1]] if name == "last" else [known for known in names if known.startswith(name)]
+    if name == "last":
+        matches = names[-1:]
+    else:
+        matches = [name] if name in names else [known for known in names if known.startswith(name)]
     if len(matches) != 1:
         text = f"{len(matches)} runs in {data_folder} begin with {name!r}"
         raise MisuseError(text, hint="`qnode runs` lists them")

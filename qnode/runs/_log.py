@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def open_log(site: str, data_folder: Path) -> Path:
     folder = data_folder / "log"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{site}.jsonl"
+    _end_torn_line(path)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(_JsonLines(site))
     root = logging.getLogger()
@@ -54,13 +56,23 @@ def log_event(event: str, *, level: int = logging.INFO, **fields: object) -> Non
 
 
 def merged_log(data_folder: Path) -> Iterator[dict[str, Any]]:
-    """Lines of all sites in the order of wall time; a torn last line is left out."""
+    """Lines of all sites in the order of wall time; torn lines are left out."""
     files = sorted((data_folder / "log").glob("*.jsonl"))
     yield from heapq.merge(*(_lines(path) for path in files), key=lambda entry: str(entry.get("wall", "")))
 
 
+def _end_torn_line(path: Path) -> None:
+    """What a killed process left half written must not swallow the first line of the next one."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
                 yield json.loads(line)

@@ -1,0 +1,325 @@
+"""The heralding experiment against daemons that answer from a script."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from ruamel.yaml import YAML
+
+from qnode.errors import InstrumentError, NetworkError, QnodeError
+from qnode.experiments import (
+    HeraldingOptions,
+    HeraldingResult,
+    Pair,
+    PlanEndedError,
+    Progress,
+    heralding,
+    run_heralding,
+)
+from qnode.heralds import Herald, NodeRow
+from qnode.labfile import Lab
+
+TWO_NODES = Path(__file__).parents[3] / "config" / "two_nodes.yaml"
+COUNTS = {"bright_shots": 100, "bright_ok": 95, "dark_shots": 100, "dark_ok": 99}
+NODES = ("alice", "bob")
+
+Settled = tuple[int, int]
+"""Round and attempt of a settled herald."""
+
+
+@dataclass
+class ScriptedPlan:
+    """What one heralding plan brings."""
+
+    heralds: list[Settled]
+    outcome: str = "done"
+    settled_rounds: int | None = None
+    expired: list[Any] = field(default_factory=list)
+    polls: int = 1
+    """Questions for progress until it is over."""
+    bob_lags: int = 0
+    """How many of bob's rows come only at the second question."""
+
+
+class ScriptedLab:
+    """Stands in for `LabConnection`: same calls, no sockets."""
+
+    def __init__(self, *plans: ScriptedPlan, names: str = "plan", measured: float | None = 0.0505) -> None:
+        tree = YAML(typ="safe").load(TWO_NODES.read_text())
+        del tree["world"]
+        tree["calibration"]["links"]["alice-bob"]["herald_probability_per_round"]["value"] = measured or 0.0
+        if measured is None:
+            del tree["calibration"]["links"]["alice-bob"]["herald_probability_per_round"]
+        self.lab = Lab.model_validate(tree)
+        self.names = names
+        self.script = {f"{names}-{number}": plan for number, plan in enumerate(plans)}
+        self.proposed: list[dict[str, Any]] = []
+        self.errors: dict[tuple[str, str], list[Exception]] = {}
+        self.calibration_outcome = "done"
+        self.counts: dict[str, int] | None = COUNTS
+        self._asked: dict[tuple[str, str], int] = {}
+
+    def fail_once(self, site: str, call: str, error: Exception) -> None:
+        self.errors.setdefault((site, call), []).append(error)
+
+    async def call(self, site: str, name: str, params: Any = None, *, timeout_s: float = 10.0) -> Any:
+        if waiting := self.errors.get((site, name)):
+            raise waiting.pop(0)
+        answer: Callable[[str, Any], Any] = getattr(self, f"_{name}")
+        return answer(site, params)
+
+    def _times(self, site: str, what: str) -> int:
+        self._asked[site, what] = self._asked.get((site, what), 0) + 1
+        return self._asked[site, what]
+
+    def _play(self, site: str, params: Any) -> Any:
+        if params["kind"] == "readout_calibration":
+            return {"plan_id": "calibration"}
+        self.proposed.append(params)
+        return {"plan_id": f"{self.names}-{len(self.proposed) - 1}"}
+
+    def _calibration(self, site: str, params: Any) -> Any:
+        return self.counts
+
+    def _status(self, site: str, params: Any) -> Any:
+        return {"plan": None}
+
+    def _progress(self, site: str, params: Any) -> Any:
+        if params["plan_id"] == "calibration":
+            return {"outcome": self.calibration_outcome}
+        plan = self.script[params["plan_id"]]
+        over = self._times(site, params["plan_id"]) >= plan.polls
+        rounds = self.proposed[int(params["plan_id"].rpartition("-")[2])]["rounds"]
+        return {
+            "outcome": plan.outcome if over else "playing",
+            "settled_rounds": rounds if plan.settled_rounds is None else plan.settled_rounds,
+            "heralds": len(plan.heralds),
+            "expired": plan.expired,
+        }
+
+    def _heralds(self, site: str, params: Any) -> Any:
+        some = [
+            Herald(
+                plan_id=params["plan_id"],
+                round=round_,
+                attempt=attempt,
+                pattern=1,
+                bell="psi+",
+                click_ps=0,
+                valid_until_ps=0,
+            )
+            for round_, attempt in self.script[params["plan_id"]].heralds
+        ]
+        return [msgspec.to_builtins(herald) for herald in some[params["since"] :]]
+
+    def _rows(self, site: str, params: Any) -> Any:
+        plan = self.script[params["plan_id"]]
+        first = self.proposed[int(params["plan_id"].rpartition("-")[2])]["first_round"]
+        sign = 1 if site == "alice" else -1
+        some = [NodeRow(r, a, "XYZ"[(first + r) % 3], 20, 1, True, sign) for r, a in plan.heralds]
+        if site == "bob" and self._times(site, params["plan_id"]) == 1:
+            some = some[: len(some) - plan.bob_lags]
+        return [msgspec.to_builtins(row) for row in some[params["since"] :]]
+
+    def _accounting(self, site: str, params: Any) -> Any:
+        return {"rounds": 1, "run": params["run_id"]}
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heralding, "POLL_S", 0.0)
+
+
+def run(
+    lab: ScriptedLab, wanted: int, on_progress: Callable[[Progress], None] = lambda progress: None, **options: Any
+) -> HeraldingResult:
+    chosen = HeraldingOptions(heralds=wanted, **options)
+    return asyncio.run(
+        asyncio.wait_for(run_heralding(lab, lab.lab.links[0], chosen, "run-1", on_progress), 30)  # type: ignore[arg-type]
+    )
+
+
+def some_heralds(count: int) -> list[Settled]:
+    return [(number, number % 250) for number in range(count)]
+
+
+def test_a_run_of_one_plan():
+    lab = ScriptedLab(ScriptedPlan([(3, 7), (4, 249)], expired=[{"round": 9, "attempt": 1, "reason": "late"}]))
+    result = run(lab, 2, bases="XZ", credit_rounds=5, echo=False)
+    assert result.pairs == [
+        Pair(3, 7, 1, "psi+", ("X", "X"), (1, -1), (True, True)),
+        Pair(4, 249, 1, "psi+", ("Y", "Y"), (1, -1), (True, True)),
+    ]
+    assert result.ended == "done"
+    assert result.expired == [{"round": 9, "attempt": 1, "reason": "late"}]
+    assert result.readout == {"alice": COUNTS, "bob": COUNTS}
+    assert result.accounting == {party: {"rounds": 1, "run": "run-1"} for party in ("alice", "bob", "midpoint")}
+    (proposal,) = lab.proposed
+    # 2 wanted and twice their square root more, at 0.0505 a round: 4.8284 / 0.0505 = 95.6.
+    assert proposal == {
+        "run_id": "run-1",
+        "kind": "heralding",
+        "link": "alice-bob",
+        "rounds": 96,
+        "first_round": 0,
+        "bases": {"alice": "XZ", "bob": "XZ"},
+        "credit_rounds": 5,
+        "echo": False,
+    }
+    # 100 + 250 x 5.5 + 20 us a round.
+    assert result.seconds == pytest.approx(96 * 1_495e-6)
+    assert result.rate_hz == pytest.approx(2 / (96 * 1_495e-6))
+
+
+def rounds_of(lab: ScriptedLab) -> list[tuple[int, int]]:
+    return [(proposal["first_round"], proposal["rounds"]) for proposal in lab.proposed]
+
+
+def test_a_second_plan_is_as_long_as_the_first_one_showed():
+    lab = ScriptedLab(ScriptedPlan(some_heralds(80)), ScriptedPlan(some_heralds(20)))
+    result = run(lab, 100)
+    # (100 + 2 x 10) / 0.0505 = 2376.2; then 20 more at 80 / 2377: (20 + 2 x 4.4721) x 29.7125 = 860.007.
+    assert rounds_of(lab) == [(0, 2377), (2377, 861)]
+    assert len(result.pairs) == 100
+    assert result.rounds == 2377 + 861
+    assert result.pairs[80].round == 2377, "rounds count on through the plans of a run"
+
+
+@pytest.mark.parametrize("measured", [None, 0.05])
+def test_a_link_that_heralds_nothing_gets_ever_longer_plans_up_to_a_limit(measured):
+    empty = [ScriptedPlan([]) for _ in range(9)]
+    lab = ScriptedLab(*empty, ScriptedPlan([(0, 0)]), measured=measured)
+    run(lab, 1)
+    first = 2000 if measured is None else 60  # 3 / 0.05
+    expected, total = [first], first
+    while len(expected) < 10:
+        expected.append(min(2 * total, 500_000))
+        total += expected[-1]
+    assert [rounds for _, rounds in rounds_of(lab)] == expected
+    assert 500_000 in expected
+
+
+def test_no_plan_is_longer_than_the_limit():
+    lab = ScriptedLab(ScriptedPlan(some_heralds(9)), measured=1e-7)
+    run(lab, 9)
+    assert rounds_of(lab) == [(0, 500_000)]
+
+
+def test_the_hash_of_a_run_does_not_know_the_names_of_its_plans():
+    script = [ScriptedPlan(some_heralds(80)), ScriptedPlan(some_heralds(20))]
+    first, second = run(ScriptedLab(*script), 100), run(ScriptedLab(*script, names="other"), 100)
+    assert first.sha256() == second.sha256()
+    assert len(first.sha256()) == 64
+
+
+def test_two_plans_joined_hash_as_one():
+    """The same pairs, in one plan of 3238 rounds or in plans of 2377 and 861."""
+    whole = some_heralds(80) + [(2377 + round_, attempt) for round_, attempt in some_heralds(20)]
+    two = run(ScriptedLab(ScriptedPlan(some_heralds(80)), ScriptedPlan(some_heralds(20))), 100)
+    one = run(ScriptedLab(ScriptedPlan(whole)), 100)
+    assert [two.pairs[79].round, two.pairs[80].round] == [79, 2377]
+    assert one.sha256() == two.sha256()
+
+
+def result_of(*pairs: Pair) -> HeraldingResult:
+    return HeraldingResult("run", "alice-bob", NODES, list(pairs), {}, 10, 1_000, {}, "done")
+
+
+PAIR = Pair(3, 7, 1, "psi+", ("X", "X"), (1, -1), (True, False))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Pair(4, 7, 1, "psi+", ("X", "X"), (1, -1), (True, False)),
+        Pair(3, 8, 1, "psi+", ("X", "X"), (1, -1), (True, False)),
+        Pair(3, 7, 2, "psi+", ("X", "X"), (1, -1), (True, False)),
+        Pair(3, 7, 1, "psi-", ("X", "X"), (1, -1), (True, False)),
+        Pair(3, 7, 1, "psi+", ("X", "Y"), (1, -1), (True, False)),
+        Pair(3, 7, 1, "psi+", ("X", "X"), (1, 1), (True, False)),
+    ],
+)
+def test_each_part_of_a_pair_is_in_the_hash(other):
+    assert result_of(PAIR).sha256() != result_of(other).sha256()
+    assert result_of(PAIR, other).sha256() != result_of(other, PAIR).sha256()
+
+
+def test_the_hash_is_sha256_of_one_json_line_a_pair():
+    # printf '[3,7,1,"psi+","X","X",1,-1]\n' | sha256sum
+    assert result_of(PAIR).sha256() == "f91d74dbd9ab86f18b677298f32efa9e3bd130a512077bfd983f50de9a2cfda1"
+
+
+def test_rows_that_come_later_are_waited_for():
+    result = run(ScriptedLab(ScriptedPlan(some_heralds(5), bob_lags=3)), 5)
+    assert [pair.round for pair in result.pairs] == [0, 1, 2, 3, 4]
+
+
+def test_a_node_that_is_silent_for_a_moment_costs_no_pair():
+    lab = ScriptedLab(ScriptedPlan(some_heralds(5), polls=3))
+    lab.fail_once("bob", "rows", NetworkError("bob is silent"))
+    assert len(run(lab, 5).pairs) == 5
+
+
+def test_parties_that_settle_different_pairs_stop_the_run(monkeypatch):
+    lab = ScriptedLab(ScriptedPlan([(3, 7)]))
+    rows = lab._rows
+    monkeypatch.setattr(
+        lab, "_rows", lambda site, params: [[9, *row[1:]] if site == "bob" else row for row in rows(site, params)]
+    )
+    with pytest.raises(QnodeError, match="settled herald 0 of plan plan-0 is another pair at the parties"):
+        run(lab, 1)
+
+
+def test_a_plan_that_ends_early_ends_the_run_with_what_it_brought():
+    lab = ScriptedLab(ScriptedPlan(some_heralds(3), outcome="bob: no light", settled_rounds=40))
+    lab.fail_once("bob", "accounting", NetworkError("bob is silent"))
+    result = run(lab, 100)
+    assert (result.ended, result.rounds, len(result.pairs)) == ("bob: no light", 40, 3)
+    assert result.accounting["bob"] == {"error": "bob is silent"}
+    assert result.accounting["alice"] == {"rounds": 1, "run": "run-1"}
+
+
+def test_a_readout_calibration_that_fails_is_an_error():
+    lab = ScriptedLab()
+    lab.counts, lab.calibration_outcome = None, "alice: AWG is silent"
+    with pytest.raises(PlanEndedError, match="readout calibration: alice: AWG is silent"):
+        run(lab, 1)
+
+
+def test_what_a_daemon_refuses_before_the_first_plan_is_an_error():
+    lab = ScriptedLab()
+    lab.fail_once("midpoint", "play", InstrumentError("the tagger is unplugged"))
+    with pytest.raises(InstrumentError, match="the tagger is unplugged"):
+        run(lab, 1)
+
+
+def test_a_calibration_without_an_answer_ends(monkeypatch):
+    monkeypatch.setattr(heralding, "STALL_S", 0.01)
+    lab = ScriptedLab()
+    lab.counts = None
+    with pytest.raises(PlanEndedError, match=r"no counts of alice after 0\.01 s"):
+        run(lab, 1)
+
+
+def test_progress_tells_where_the_run_stands():
+    told: list[Progress] = []
+    lab = ScriptedLab(ScriptedPlan(some_heralds(60), polls=3))
+    run(lab, 60, told.append)
+    (last,) = told[-1:]
+    assert {p.phase for p in told} == {"heralding"}
+    assert len(told) == 3
+    rounds = math.ceil((60 + 2 * math.sqrt(60)) / 0.0505)
+    assert (last.rounds, last.heralds, last.heralds_wanted) == (rounds, 60, 60)
+    assert last.lab_seconds == pytest.approx(rounds * 1.495e-3)
+    assert last.rate_hz == pytest.approx(60 / last.lab_seconds)
+    assert last.wall_seconds_left == 0.0
+    # alice +1, bob -1 in every pair, as reported bright and bright: each correlator is -1 before the correction.
+    correct = ((1 - (0.95 - 0.99)) / (0.95 + 0.99 - 1)) ** 2
+    assert last.fidelity == pytest.approx((1 - correct - correct + correct) / 4)
