@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from qnode.cli._lab import checked_programs, load
+from qnode.cli._lab import checked_programs, load_whole
 from qnode.client import LabConnection
 from qnode.heralds import LinkPrograms, Program
-from qnode.labfile import Lab, LabFileError, load_world
+from qnode.labfile import Lab, LabFileError, Link
 from sequences import Output, Wiring
 from sequences.plot import draw as draw_programs
 
@@ -23,15 +23,9 @@ __all__ = ["check"]
 
 def check(lab_path: Path, online: bool, draw: Path | None, data: Path | None, as_json: bool) -> int:
     """Check a lab file; 0 when it can run, 1 when a daemon or instrument online says no."""
-    lab, folder = load(lab_path, data)
+    lab, _, folder = load_whole(lab_path, data)
     document: dict[str, Any] = {"lab": lab.lab, "file": str(lab_path), "links": {}, "notes": _notes(lab)}
-    try:
-        load_world(lab_path)
-    except LabFileError as error:
-        if "no `world:` part" not in str(error):
-            raise
-    for link in lab.links:
-        programs = checked_programs(lab_path, lab, link)
+    for link, programs in _programs(lab_path, lab):
         document["links"][link.name] = {
             "smallest_attempt_period_us": programs.timing.smallest_attempt_ps / 1e6,
             "slack_ns": {node: slack / 1e3 for node, slack in programs.timing.slack_ps.items()},
@@ -44,6 +38,19 @@ def check(lab_path: Path, online: bool, draw: Path | None, data: Path | None, as
         document["online"] = asyncio.run(_online(lab_path, folder))
     _report(document, as_json)
     return 1 if any(state is None for state in document.get("online", {}).values()) else 0
+
+
+def _programs(lab_path: Path, lab: Lab) -> list[tuple[Link, LinkPrograms]]:
+    """The programs of all links, or the faults of all links."""
+    found, faults = [], []
+    for link in lab.links:
+        try:
+            found.append((link, checked_programs(lab_path, lab, link)))
+        except LabFileError as error:
+            faults += error.faults
+    if faults:
+        raise LabFileError(faults)
+    return found
 
 
 def _notes(lab: Lab) -> list[str]:
