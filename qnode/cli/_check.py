@@ -14,7 +14,7 @@ from rich.console import Console
 from qnode.cli._lab import checked_programs, load_whole
 from qnode.client import LabConnection
 from qnode.heralds import LinkPrograms, Program
-from qnode.labfile import Lab, LabFileError, Link
+from qnode.labfile import Lab, LabFault, LabFileError, Link, element_inputs
 from sequences import Output, Wiring
 from sequences.plot import draw as draw_programs
 
@@ -42,7 +42,8 @@ def check(lab_path: Path, online: bool, draw: Path | None, data: Path | None, as
 
 def _programs(lab_path: Path, lab: Lab) -> list[tuple[Link, LinkPrograms]]:
     """The programs of all links, or the faults of all links."""
-    found, faults = [], []
+    found = []
+    faults: list[LabFault] = []
     for link in lab.links:
         try:
             found.append((link, checked_programs(lab_path, lab, link)))
@@ -55,14 +56,14 @@ def _programs(lab_path: Path, lab: Lab) -> list[tuple[Link, LinkPrograms]]:
 
 def _notes(lab: Lab) -> list[str]:
     """What is legal and will be missed: inputs that no wire reaches."""
-    notes = []
+    wanted = []
     for site, part in lab.sites.items():
         for name, entry in part.rack.items():
-            wanted = {"awg": ("trigger", "event"), "pulse_sequencer": ("trigger",), "time_tagger": entry.channels}
-            for connector in wanted.get(entry.role, ()):
-                if lab.into(f"{site}.{name}.{connector}") is None:
-                    notes.append(f"no wire reaches {site}.{name}.{connector}")
-    return notes
+            inputs = {"awg": ("trigger", "event"), "pulse_sequencer": ("trigger",), "time_tagger": entry.channels}
+            wanted += [f"{site}.{name}.{connector}" for connector in inputs.get(entry.role, ())]
+    for name, element in lab.elements().items():
+        wanted += [f"{name}.{connector}" for connector in sorted(element_inputs(element.kind))]
+    return [f"no wire reaches {end}" for end in wanted if lab.into(end) is None]
 
 
 def _draw(programs: LinkPrograms, path: Path) -> Path:

@@ -5,6 +5,7 @@ for the simulators and for ``qnode predict``; ``load_lab_and_world(path)`` check
 start both. All faults of a file are raised at once, each with file and line.
 """
 
+from qnode.labfile._cross import element_inputs
 from qnode.labfile._load import (
     LabFault,
     LabFileError,
@@ -81,6 +82,7 @@ __all__ = [
     "World",
     "WorldMidpoint",
     "WorldNode",
+    "element_inputs",
     "lab_hash",
     "line_of",
     "load_lab",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from qnode.labfile._model import Element, Lab, Link, Wire
 from qnode.labfile._world import World
 
-__all__ = ["cross_faults", "world_faults"]
+__all__ = ["cross_faults", "element_inputs", "world_faults"]
 
 Fault = tuple[tuple[str | int, ...], str]
 
@@ -47,6 +47,11 @@ FIBRE_INDEX = 1.468
 KM_PER_NS = 299_792.458e-9
 """Speed of light in vacuum."""
 INPUT_CHANNELS = {"time_tagger", "time_controller"}
+
+
+def element_inputs(kind: str) -> frozenset[str]:
+    """The inputs of a kind of element."""
+    return frozenset(ELEMENT_CONNECTORS[kind][0])
 
 
 def cross_faults(lab: Lab) -> list[Fault]:
