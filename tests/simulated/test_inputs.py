@@ -46,8 +46,7 @@ WRONG = {
         "link alice-bob: there is no midpoint moon",
     ),
     "two instruments on one address": (
-        [("4000::SOCKET\n      tagger:\n        type: drivers.sfifteen.tdc1.TDC1\n        address: data:tty/bob-tagger",
-          "4000::SOCKET\n      tagger:\n        type: drivers.sfifteen.tdc1.TDC1\n        address: data:tty/alice-tagger # bob")],
+        [("data:tty/bob-tagger", "data:tty/alice-tagger # bob")],
         "alice-tagger # bob",
         "bob.tagger and alice.tagger have the same address data:tty/alice-tagger",
     ),
@@ -155,8 +154,10 @@ def test_the_smallest_legal_attempt_period_is_legal_and_a_nanosecond_less_is_not
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["run", "heralding", "LAB", "--heralds", "0"], r"qnode: .*'--heralds'.*1.* - see `qnode run heralding --help`"),
-        (["run", "heralding", "LAB", "--speed", "fast"], r"qnode: --speed fast: expected `max` or a positive number.*"),
+        (["run", "heralding", "LAB", "--heralds", "0"],
+         r"qnode: .*'--heralds'.*1.* - see `qnode run heralding --help`"),
+        (["run", "heralding", "LAB", "--speed", "fast"],
+         r"qnode: --speed fast: expected `max` or a positive number.*"),
         (["run", "heralding", "LAB", "--speed", "0"], r"qnode: --speed 0: expected `max` or a positive number.*"),
         (["run", "heralding", "LAB", "--link", "a-b"],
          r"qnode: --link a-b: there is no such link - links of this lab: alice-bob"),
@@ -260,7 +261,7 @@ def test_a_lab_that_is_half_up_is_refused_with_the_names(lab):
     assert (done.returncode, done.stdout) == (2, "")
     lines = [line for line in done.stderr.splitlines() if line.startswith("qnode: ")]
     assert lines == [
-        "qnode: alice of this lab run, bob and midpoint does not answer - stop what runs, or start what is missing"
+        "qnode: alice of this lab runs, bob and midpoint do not answer - stop what runs, or start what is missing"
     ]
     done = lab.qnode("check", str(lab.path), "--data", str(lab.data), "--online", "--json")
     assert done.returncode == 1
