@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from qnode.cli._lab import checked_programs, load
+from qnode.cli._lab import checked_programs, load_whole
 from qnode.client import LabConnection
 from qnode.heralds import LinkPrograms, Program
-from qnode.labfile import Lab, LabFileError, load_world
+from qnode.labfile import Lab, LabFault, LabFileError, Link, element_inputs
 from sequences import Output, Wiring
 from sequences.plot import draw as draw_programs
 
@@ -23,15 +23,9 @@ __all__ = ["check"]
 
 def check(lab_path: Path, online: bool, draw: Path | None, data: Path | None, as_json: bool) -> int:
     """Check a lab file; 0 when it can run, 1 when a daemon or instrument online says no."""
-    lab, folder = load(lab_path, data)
+    lab, _, folder = load_whole(lab_path, data)
     document: dict[str, Any] = {"lab": lab.lab, "file": str(lab_path), "links": {}, "notes": _notes(lab)}
-    try:
-        load_world(lab_path)
-    except LabFileError as error:
-        if "no `world:` part" not in str(error):
-            raise
-    for link in lab.links:
-        programs = checked_programs(lab_path, lab, link)
+    for link, programs in _programs(lab_path, lab):
         document["links"][link.name] = {
             "smallest_attempt_period_us": programs.timing.smallest_attempt_ps / 1e6,
             "slack_ns": {node: slack / 1e3 for node, slack in programs.timing.slack_ps.items()},
@@ -46,16 +40,30 @@ def check(lab_path: Path, online: bool, draw: Path | None, data: Path | None, as
     return 1 if any(state is None for state in document.get("online", {}).values()) else 0
 
 
+def _programs(lab_path: Path, lab: Lab) -> list[tuple[Link, LinkPrograms]]:
+    """The programs of all links, or the faults of all links."""
+    found = []
+    faults: list[LabFault] = []
+    for link in lab.links:
+        try:
+            found.append((link, checked_programs(lab_path, lab, link)))
+        except LabFileError as error:
+            faults += error.faults
+    if faults:
+        raise LabFileError(faults)
+    return found
+
+
 def _notes(lab: Lab) -> list[str]:
     """What is legal and will be missed: inputs that no wire reaches."""
-    notes = []
+    wanted = []
     for site, part in lab.sites.items():
         for name, entry in part.rack.items():
-            wanted = {"awg": ("trigger", "event"), "pulse_sequencer": ("trigger",), "time_tagger": entry.channels}
-            for connector in wanted.get(entry.role, ()):
-                if lab.into(f"{site}.{name}.{connector}") is None:
-                    notes.append(f"no wire reaches {site}.{name}.{connector}")
-    return notes
+            inputs = {"awg": ("trigger", "event"), "pulse_sequencer": ("trigger",), "time_tagger": entry.channels}
+            wanted += [f"{site}.{name}.{connector}" for connector in inputs.get(entry.role, ())]
+    for name, element in lab.elements().items():
+        wanted += [f"{name}.{connector}" for connector in sorted(element_inputs(element.kind))]
+    return [f"no wire reaches {end}" for end in wanted if lab.into(end) is None]
 
 
 def _draw(programs: LinkPrograms, path: Path) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qnode.cli._lab import load, parse_peers
 from qnode.daemons import run_daemon
+from qnode.errors import MisuseError
 
 __all__ = ["daemon"]
 
@@ -20,5 +21,8 @@ def daemon(
     notify_fd: int | None,
 ) -> None:
     """Run one daemon until it is stopped."""
-    _, folder = load(lab_path, data)
+    lab, folder = load(lab_path, data)
+    known = lab.nodes if kind == "node" else lab.midpoints
+    if name not in known:
+        raise MisuseError(f"{lab_path}: there is no {kind} {name}", hint=f"there are {', '.join(known) or 'none'}")
     run_daemon(kind, lab_path, name, folder, peers=parse_peers(via), lifeline_fd=lifeline_fd, notify_fd=notify_fd)

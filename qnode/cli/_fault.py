@@ -23,6 +23,9 @@ def fault(lab_path: Path, instrument: str, what: str) -> None:
     known = [f"{site}.{name}" for site, part in lab.sites.items() for name in part.instruments]
     if instrument not in known:
         raise MisuseError(f"{lab_path}: there is no instrument {instrument}", hint=f"there are {', '.join(known)}")
+    site, _, name = instrument.partition(".")
+    if not lab.sites[site].rack[name].simulated:
+        raise MisuseError(f"{instrument} is not simulated", hint="pull its plug by hand")
     if what not in ("unplug", "plug"):
         raise MisuseError(f"fault {what} is not known", hint="faults are unplug and plug")
     answer = ask_simulators(load_world(lab_path).control, {"op": "fault", "instrument": instrument, "fault": what})
@@ -45,6 +48,8 @@ def ask_simulators(control: str, request: dict[str, Any]) -> dict[str, Any]:
         raise NetworkError(
             f"no simulators at {control}: {error.strerror or error}", hint="start them with `qnode simulate LAB`"
         ) from error
+    if not line.endswith(b"\n"):
+        raise NetworkError(f"the simulators at {control} ended before they answered", hint="see `qnode logs LAB`")
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         raise MisuseError(str(answer["error"]))

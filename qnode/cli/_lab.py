@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 from qnode.daemons import extend_driver_path
 from qnode.errors import MisuseError
-from qnode.heralds import LinkPrograms
-from qnode.labfile import Lab, LabFault, LabFileError, Link, line_of, load_lab
+from qnode.heralds import LinkPrograms, TimingError
+from qnode.labfile import Lab, LabFault, LabFileError, Link, World, line_of, load_lab, load_lab_and_world
 
-__all__ = ["checked_programs", "data_folder", "load", "parse_peers", "parse_speed", "simulated_instruments"]
+__all__ = [
+    "checked_programs",
+    "data_folder",
+    "load",
+    "load_whole",
+    "parse_peers",
+    "parse_speed",
+    "simulated_instruments",
+]
 
 BASES = "XYZ"
+AMPLE_US = 10_000.0
+"""An attempt period that is long enough for 1,000 km of fibre and back."""
 
 
 def data_folder(lab: Lab, option: Path | None) -> Path:
@@ -20,9 +31,15 @@ def data_folder(lab: Lab, option: Path | None) -> Path:
 
 
 def load(path: Path, option: Path | None) -> tuple[Lab, Path]:
-    """Lab and absolute data folder of a command."""
+    """Lab and absolute data folder of a command that never looks into `world:`."""
     lab = load_lab(path)
     return lab, data_folder(lab, option)
+
+
+def load_whole(path: Path, option: Path | None) -> tuple[Lab, World | None, Path]:
+    """Lab, world and absolute data folder of a command that may start simulators."""
+    lab, world = load_lab_and_world(path)
+    return lab, world, data_folder(lab, option)
 
 
 def parse_speed(text: str | None) -> str | None:
@@ -68,30 +85,79 @@ def checked_programs(lab_path: Path, lab: Lab, link: Link) -> LinkPrograms:
     """The programs of a link, compiled for every site.
 
     Raises:
-        LabFileError: a sequence or the loop timing can't be; with the line of the lab file that is to be changed.
+        LabFileError: a driver can't be loaded, a sequence or the loop timing can't be; with the line of the lab file
+            that is to be changed, all of them at once.
     """
     extend_driver_path(lab_path)
-    index = lab.links.index(link)
+    faults = _driver_faults(lab_path, lab, link)
+    if faults:
+        raise LabFileError(faults)
+    bases = dict.fromkeys(link.between, BASES)
     try:
-        programs = LinkPrograms(lab, link, dict.fromkeys(link.between, BASES))
+        programs = LinkPrograms(lab, link, bases)
     except MisuseError as error:
-        raise _located(lab_path, ("links", index), error) from error
+        raise LabFileError([_link_fault(lab_path, lab, link, error)]) from error
     for site in (*link.between, link.via):
         try:
             programs.heralding(site, runs=1)
         except MisuseError as error:
-            raise _located(lab_path, _place_of(lab, site, error) or ("links", index), error) from error
+            faults.append(_site_fault(lab_path, lab, link, site, error))
+    if faults:
+        raise LabFileError(sorted(faults, key=lambda fault: fault.line))
     return programs
 
 
-def _place_of(lab: Lab, site: str, error: MisuseError) -> tuple[str | int, ...] | None:
-    """The wire that an error names."""
+def _driver_faults(lab_path: Path, lab: Lab, link: Link) -> list[LabFault]:
+    """Drivers of a link's sites that can't be imported."""
+    faults = []
+    for site in (*link.between, link.via):
+        part = "nodes" if site in lab.nodes else "midpoints"
+        for name, block in lab.sites[site].instruments.items():
+            module, _, kind = block.type.rpartition(".")
+            try:
+                getattr(importlib.import_module(module), kind)
+            except (ImportError, AttributeError) as error:
+                text = f"{site}.{name}: driver {block.type} can't be loaded: {error}; correct `type:`"
+                line = line_of(lab_path, (part, site, "instruments", name, "type"))
+                faults.append(LabFault(str(lab_path), line, text))
+    return faults
+
+
+def _link_fault(lab_path: Path, lab: Lab, link: Link, error: MisuseError) -> LabFault:
+    """What keeps a link from working, at the line of the key that is to be changed."""
+    place: tuple[str | int, ...] = ("links", lab.links.index(link))
+    smallest_us = _smallest_attempt_us(lab, link)
+    if smallest_us is not None and link.attempt_period_us < smallest_us:
+        text = (
+            f"link {link.name}: an attempt of {link.attempt_period_us:g} us is over before the herald line is back; "
+            f"the smallest legal attempt_period_us is {smallest_us:g}"
+        )
+        return LabFault(str(lab_path), line_of(lab_path, (*place, "attempt_period_us")), text)
+    return LabFault(str(lab_path), line_of(lab_path, place), _with_link(link, error))
+
+
+def _smallest_attempt_us(lab: Lab, link: Link) -> float | None:
+    """Smallest attempt period with which a link's loop closes, worked out with one that is long enough for any."""
+    slots = link.round.model_copy(update={"attempts": 1, "branch_us": link.round.branch_us + 4 * AMPLE_US})
+    ample = link.model_copy(update={"attempt_period_us": AMPLE_US, "round": slots})
+    try:
+        return LinkPrograms(lab, ample, dict.fromkeys(link.between, BASES)).timing.smallest_attempt_ps / 1e6
+    except TimingError as error:
+        found = error.context.get("smallest_attempt_period_us")
+        return found if isinstance(found, float) else None
+    except MisuseError:
+        return None
+
+
+def _site_fault(lab_path: Path, lab: Lab, link: Link, site: str, error: MisuseError) -> LabFault:
+    """What a site can't play, at the line of the wire that it is about, or of the link."""
     output = f"{site}.{error.context.get('wire')}"
     for number, entry in enumerate(lab.wires):
         if getattr(entry, "from_", None) == output:
-            return ("wires", number)
-    return None
+            return LabFault(str(lab_path), line_of(lab_path, ("wires", number)), f"{site}: {error}")
+    place = ("links", lab.links.index(link))
+    return LabFault(str(lab_path), line_of(lab_path, place), f"link {link.name}, {site}: {error}")
 
 
-def _located(lab_path: Path, place: tuple[str | int, ...], error: MisuseError) -> LabFileError:
-    return LabFileError([LabFault(str(lab_path), line_of(lab_path, place), str(error))])
+def _with_link(link: Link, error: MisuseError) -> str:
+    return str(error) if f"link {link.name}" in str(error) else f"link {link.name}: {error}"

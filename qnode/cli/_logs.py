@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import select
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,46 @@ from qnode.runs import merged_log
 
 __all__ = ["logs"]
 
+LOOK_AGAIN_S = 0.5
+
 
 def logs(lab_path: Path, follow: bool, data: Path | None) -> None:
     """Print the merged log, and go on with what comes."""
     _, folder = load(lab_path, data)
-    shown = 0
+    if not follow:
+        _print(merged_log(folder))
+        return
+    tails: dict[Path, int] = {}
     while True:
-        entries = list(merged_log(folder))
-        for entry in entries[shown:]:
-            sys.stdout.write(_line(entry) + "\n")
-        sys.stdout.flush()
-        shown = len(entries)
-        if not follow:
-            return
-        # Wait for the pager or terminal to go away, else look again.
-        select.select([], [], [], 0.5)
+        _print(sorted(_new(folder, tails), key=lambda entry: str(entry.get("wall", ""))))
+        time.sleep(LOOK_AGAIN_S)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted((folder / "log").glob("*.jsonl"))
+
+
+def _new(folder: Path, tails: dict[Path, int]) -> list[dict[str, Any]]:
+    """Whole lines that were written since the last look; ``tails`` says how far each file was read."""
+    entries = []
+    for path in _files(folder):
+        with path.open("rb") as file:
+            file.seek(tails.get(path, 0))
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        tails[path] = tails.get(path, 0) + len(whole)
+        for line in whole.splitlines():
+            try:
+                entries.append(json.loads(line))
+            except ValueError:
+                continue
+    return entries
+
+
+def _print(entries: Iterable[dict[str, Any]]) -> None:
+    for entry in entries:
+        sys.stdout.write(_line(entry) + "\n")
+    sys.stdout.flush()
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -22,8 +22,8 @@ __all__ = ["predict"]
 
 def predict(lab_path: Path, monte_carlo: int, seed: int | None, data: Path | None, as_json: bool) -> None:
     """Print what the physics says of each link."""
-    lab, folder = load(lab_path, data)
     world = load_world(lab_path)
+    lab, folder = load(lab_path, data)
     links = {name: link.as_dict() for name, link in closed_forms(lab, world).items()}
     if monte_carlo:
         for name, sampled in asyncio.run(_sample(lab_path, lab, folder, monte_carlo, seed)).items():

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from qnode.analysis import LinkPrediction, predict_link
 from qnode.cli._exit import say
-from qnode.cli._lab import checked_programs, load, parse_speed, simulated_instruments
+from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
 from qnode.cli._up import lab_up
 from qnode.client import LabConnection
 from qnode.daemons import Child, Supervisor
@@ -38,7 +38,7 @@ def heralding(
     as_json: bool,
 ) -> int:
     """Run heralding; 0 when every round was settled and enough heralds came, else 1."""
-    lab, folder = load(lab_path, data)
+    lab, _, folder = load_whole(lab_path, data)
     link = _link(lab, link_name)
     chosen_speed = parse_speed(speed)
     checked_programs(lab_path, lab, link)
@@ -180,7 +180,8 @@ def _link(lab: Lab, name: str | None) -> Link:
     if name is None:
         if len(lab.links) == 1:
             return lab.links[0]
-        raise MisuseError(f"the lab has {len(lab.links)} links", hint=f"name one with --link: {names}")
+        hint = f"name one with --link: {names}" if names else "add one under `links:`"
+        raise MisuseError(f"the lab has {len(lab.links)} links", hint=hint)
     try:
         return lab.link(name)
     except KeyError:

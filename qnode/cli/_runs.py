@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from qnode.runs import find_run
+from qnode.errors import QnodeError
+from qnode.runs import RunFolder, find_run
 from qnode.runs import list_runs as read_runs
 
 __all__ = ["list_runs", "show_run"]
@@ -39,10 +41,19 @@ def list_runs(data: Path, as_json: bool) -> None:
 def show_run(name: str, data: Path, as_json: bool) -> None:
     """What ran, and what came out."""
     run = find_run(data, name)
-    document = {"folder": str(run.path), **run.read("run.json")}
+    document = {"folder": str(run.path), **_read(run, "run.json")}
     if (run.path / "result.json").exists():
-        document["result"] = run.read("result.json")
+        document["result"] = _read(run, "result.json")
     if as_json:
         sys.stdout.write(json.dumps(document) + "\n")
     else:
         Console().print_json(data=document)
+
+
+def _read(run: RunFolder, name: str) -> dict[str, Any]:
+    try:
+        return run.read(name)
+    except (OSError, ValueError) as error:
+        raise QnodeError(
+            f"{run.path / name} can't be read: {error}", hint="the disk or someone changed it"
+        ) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from qnode.cli._lab import load, parse_speed
 from qnode.daemons import notify
 from qnode.errors import QnodeError
+from qnode.labfile import load_world
 
 __all__ = ["simulate"]
 
@@ -25,6 +26,7 @@ def simulate(
     """Run all simulators of a lab until stopped."""
     from simulators.lab import run_simulators
 
+    load_world(lab_path)
     _, folder = load(lab_path, data)
     chosen = parse_speed(speed)
     if lifeline_fd is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sized
 from pathlib import Path
 
 from qnode.cli._lab import simulated_instruments
@@ -70,7 +70,8 @@ async def _is_up(lab_path: Path, folder: Path, *, seed: int | None, speed: str |
         missing = sorted(set(statuses) - set(running))
         if missing:
             raise MisuseError(
-                f"{' and '.join(running)} of this lab run, {' and '.join(missing)} does not answer",
+                f"{' and '.join(running)} of this lab {_verb('run', running)}, "
+                f"{' and '.join(missing)} {_verb('do', missing)} not answer",
                 hint="stop what runs, or start what is missing",
             )
         if seed is not None or speed is not None:
@@ -80,6 +81,11 @@ async def _is_up(lab_path: Path, folder: Path, *, seed: int | None, speed: str |
             )
         await connection.require_same_lab()
         return True
+
+
+def _verb(word: str, subjects: Sized) -> str:
+    """The verb as it agrees with one subject or several."""
+    return word if len(subjects) > 1 else {"do": "does"}.get(word, f"{word}s")
 
 
 async def _start(

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from qnode.cli._usage import OneLineGroup
 from qnode.cli.tags import app as tags_app
 
 app = typer.Typer(
     name="qnode",
+    cls=OneLineGroup,
     help="Control stack for quantum-network nodes.",
     no_args_is_help=True,
     add_completion=False,

@@ -1,10 +1,21 @@
 """The lab file: one YAML file that describes a lab.
 
 ``load_lab(path)`` gives a checked `Lab` and never looks into `world:`; ``load_world(path)`` gives the `World`,
-for the simulators and for ``qnode predict``. All faults of a file are raised at once, each with file and line.
+for the simulators and for ``qnode predict``; ``load_lab_and_world(path)`` checks both for commands that
+start both. All faults of a file are raised at once, each with file and line.
 """
 
-from qnode.labfile._load import LabFault, LabFileError, lab_hash, line_of, load_lab, load_world, resolve_address
+from qnode.labfile._cross import element_inputs
+from qnode.labfile._load import (
+    LabFault,
+    LabFileError,
+    lab_hash,
+    line_of,
+    load_lab,
+    load_lab_and_world,
+    load_world,
+    resolve_address,
+)
 from qnode.labfile._model import (
     Bus,
     Calibration,
@@ -71,9 +82,11 @@ __all__ = [
     "World",
     "WorldMidpoint",
     "WorldNode",
+    "element_inputs",
     "lab_hash",
     "line_of",
     "load_lab",
+    "load_lab_and_world",
     "load_world",
     "resolve_address",
 ]

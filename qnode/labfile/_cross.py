@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from qnode.labfile._model import Element, Lab, Link, Wire
 from qnode.labfile._world import World
 
-__all__ = ["cross_faults", "world_faults"]
+__all__ = ["cross_faults", "element_inputs", "world_faults"]
 
 Fault = tuple[tuple[str | int, ...], str]
 
@@ -42,7 +42,16 @@ ELEMENT_CONNECTORS: dict[str, tuple[set[str], set[str]]] = {
 """Inputs and outputs of the elements."""
 
 CLOCK_OUTPUTS = {"pps", "ref_10mhz"}
+FIBRE_INDEX = 1.468
+"""Group index of silica fibre (SMF-28, 1550 nm)."""
+KM_PER_NS = 299_792.458e-9
+"""Speed of light in vacuum."""
 INPUT_CHANNELS = {"time_tagger", "time_controller"}
+
+
+def element_inputs(kind: str) -> frozenset[str]:
+    """The inputs of a kind of element."""
+    return frozenset(ELEMENT_CONNECTORS[kind][0])
 
 
 def cross_faults(lab: Lab) -> list[Fault]:
@@ -74,7 +83,25 @@ def world_faults(lab: Lab, world: World) -> list[Fault]:
     ends = {end for wire in lab.wires_only() for end in wire.ends}
     for end in world.wire_delays_ns.keys() - ends:
         faults.append((("world", "wire_delays_ns", end), f"`world.wire_delays_ns.{end}`: no wire reaches that input"))
-    return faults
+    return [*faults, *_flights(lab, world)]
+
+
+def _flights(lab: Lab, world: World) -> Iterator[Fault]:
+    """No photon is faster than light in its fibre."""
+    for name, element in lab.elements().items():
+        node = world.nodes.get(name.partition(".")[0])
+        if element.kind != "emitter" or node is None:
+            continue
+        light_ns = node.fibre.length_km * FIBRE_INDEX / KM_PER_NS
+        for wire in lab.out_of(f"{name}.zero_phonon_line"):
+            for end in wire.ends:
+                delay_ns = world.wire_delays_ns.get(end, wire.delay_ns)
+                if delay_ns < light_ns:
+                    yield (
+                        ("world", "nodes", name.partition(".")[0], "fibre"),
+                        f"wire from {wire.from_} to {end}: {delay_ns:g} ns is less than the {light_ns:.6g} ns that "
+                        f"light needs for {node.fibre.length_km:g} km of fibre; correct `delay_ns` or `length_km`",
+                    )
 
 
 def _parts(lab: Lab) -> Iterator[tuple[str, str]]:
@@ -97,6 +124,8 @@ def _racks(lab: Lab) -> Iterator[Fault]:
                 (part, name, "rack", instrument),
                 f"rack entry {name}.{instrument}: no instrument of that name under `{part}.{name}.instruments`",
             )
+        if site.instruments.keys() != site.rack.keys():
+            continue
         needed = (
             ("pulse_sequencer", "awg", "time_tagger") if part == "nodes" else ("pulse_sequencer", "time_controller")
         )
@@ -121,10 +150,17 @@ def _addresses(lab: Lab) -> Iterator[Fault]:
     daemons: dict[tuple[str, int], str] = {}
     for part, name in _parts(lab):
         bus = lab.sites[name].bus
-        for port in (bus.command_port, bus.stream_port, bus.tap_port):
-            owner = daemons.setdefault((bus.address, port), name)
-            if owner != name:
-                yield ((part, name, "bus"), f"{name} and {owner} both listen on {bus.address}:{port}")
+        for key in ("command_port", "stream_port", "tap_port"):
+            port = getattr(bus, key)
+            owner = daemons.setdefault((bus.address, port), f"{name}.{key}")
+            if owner == f"{name}.{key}":
+                continue
+            other = owner.partition(".")[0]
+            if other == name:
+                yield ((part, name, "bus"), f"{name}: {key} and {owner.partition('.')[2]} are both {port}")
+                continue
+            yield ((part, name, "bus"), f"{name} and {other} both listen on {bus.address}:{port}")
+            break
 
 
 def _elements(lab: Lab) -> Iterator[Fault]:
@@ -154,7 +190,7 @@ def _connectors(lab: Lab, thing: str) -> tuple[set[str], set[str]] | None:
     if site not in lab.sites:
         return None
     if name == "clock":
-        return set(), CLOCK_OUTPUTS if site in lab.clocks else set()
+        return (set(), CLOCK_OUTPUTS) if site in lab.clocks else None
     entry = lab.sites[site].rack.get(name)
     if entry is None:
         return None
@@ -164,25 +200,53 @@ def _connectors(lab: Lab, thing: str) -> tuple[set[str], set[str]] | None:
 
 
 def _wires(lab: Lab) -> Iterator[Fault]:
-    reached: dict[str, int] = {}
-    for index, entry in enumerate(lab.wires):
-        if not isinstance(entry, Wire):
+    reached: set[str] = set()
+    absent: dict[str, list[tuple[int, str]]] = {}
+    for index, wire in enumerate(lab.wires):
+        if not isinstance(wire, Wire):
             continue
-        yield from _wire_end(lab, index, entry.from_, "output", "from")
-        for end in entry.ends:
-            yield from _wire_end(lab, index, end, "input", "to")
+        for end, what, key in ((wire.from_, "output", "from"), *((end, "input", "to") for end in wire.ends)):
+            missing = _missing(lab, end)
+            if missing is not None:
+                absent.setdefault(missing, []).append((index, f"wire {key} {end}"))
+            else:
+                yield from _connector(lab, index, end, what, key)
+        for end in wire.ends:
             if end in reached:
                 yield (("wires", index, "to"), f"input {end} is reached by two wires; take one of them out")
-            reached[end] = index
+            reached.add(end)
+    for thing, places in absent.items():
+        if _said_elsewhere(lab, thing):
+            continue
+        index, first = places[0]
+        others = len({place for place, _ in places}) - 1
+        more = f" (and {others} more {'wire' if others == 1 else 'wires'})" if others else ""
+        yield (("wires", index), f"{first}{more}: there is no {thing} in this lab")
 
 
-def _wire_end(lab: Lab, index: int, end: str, what: str, key: str) -> Iterator[Fault]:
+def _missing(lab: Lab, end: str) -> str | None:
+    """What of a wire's end is not in the lab: the site, or the thing there; None where both are."""
+    thing, _, _ = end.rpartition(".")
+    if thing.count(".") != 1:
+        return thing or end
+    site = thing.partition(".")[0]
+    if site not in lab.sites:
+        return f"site {site}"
+    return None if _connectors(lab, thing) else thing
+
+
+def _said_elsewhere(lab: Lab, thing: str) -> bool:
+    """An instrument without its rack entry, or a clock without its entry, is a fault already."""
+    site, _, name = thing.partition(".")
+    if site not in lab.sites:
+        return False
+    return name in lab.sites[site].instruments or (name == "clock" and site not in lab.clocks)
+
+
+def _connector(lab: Lab, index: int, end: str, what: str, key: str) -> Iterator[Fault]:
     thing, _, connector = end.rpartition(".")
-    known = _connectors(lab, thing) if thing.count(".") == 1 else None
-    if known is None:
-        yield (("wires", index, key), f"wire {key} {end}: there is no {thing or end} in this lab")
-        return
-    names = known[0] if what == "input" else known[1]
+    inputs, outputs = _connectors(lab, thing) or (set(), set())
+    names = inputs if what == "input" else outputs
     if connector not in names:
         listed = ", ".join(sorted(names)) or "none"
         yield (("wires", index, key), f"wire {key} {end}: {thing} has no {what} {connector}; it has {listed}")
@@ -239,6 +303,12 @@ def _calibration(lab: Lab) -> Iterator[Fault]:
     links = {link.name for link in lab.links}
     for name in lab.calibration.links.keys() - links:
         yield (("calibration", "links", name), f"calibration of {name}: there is no link of that name")
+    for name, calibration in lab.calibration.links.items():
+        if calibration.psi_plus_on.value not in ("det1", "det2"):
+            yield (
+                ("calibration", "links", name, "psi_plus_on"),
+                f"calibration of {name}: psi_plus_on is det1 or det2, not {calibration.psi_plus_on.value}",
+            )
     for index, link in enumerate(lab.links):
         for node in link.between:
             if node in lab.nodes and node not in lab.calibration.nodes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +13,28 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from qnode.errors import MisuseError
 from qnode.labfile._cross import cross_faults, world_faults
 from qnode.labfile._model import Lab
+from qnode.labfile._texts import Place, child_key, spoken_faults
 from qnode.labfile._world import World
 
-__all__ = ["LabFault", "LabFileError", "lab_hash", "line_of", "load_lab", "load_world", "resolve_address"]
+__all__ = [
+    "LabFault",
+    "LabFileError",
+    "lab_hash",
+    "line_of",
+    "load_lab",
+    "load_lab_and_world",
+    "load_world",
+    "resolve_address",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
-Path_ = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -32,12 +43,12 @@ class LabFault:
 
     file: str
     line: int
-    """Counted from 1."""
+    """Counted from 1; 0 where it is not about a line."""
     text: str
     """What is wrong and what was expected, one line."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.text}"
+        return f"{self.file}:{self.line}: {self.text}" if self.line else f"{self.file}: {self.text}"
 
 
 class LabFileError(MisuseError):
@@ -58,9 +69,7 @@ def load_lab(path: Path | str) -> Lab:
     """
     tree = _read(path)
     tree.pop("world", None)
-    lab = _validate(Lab, tree, str(path), ())
-    _raise_if(_located(tree, str(path), cross_faults(lab)))
-    return lab
+    return _lab(tree, str(path))
 
 
 def load_world(path: Path | str) -> World:
@@ -69,13 +78,45 @@ def load_world(path: Path | str) -> World:
     Raises:
         LabFileError: with every fault; also where the file has no `world:`.
     """
-    lab = load_lab(path)
-    tree = _read(path)
-    if "world" not in tree:
+    _, world = load_lab_and_world(path)
+    if world is None:
         raise LabFileError([LabFault(str(path), 1, "no `world:` part; simulators and `qnode predict` need one")])
-    world = _validate(World, tree["world"], str(path), ("world",), root=tree)
-    _raise_if(_located(tree, str(path), world_faults(lab, world)))
     return world
+
+
+def load_lab_and_world(path: Path | str) -> tuple[Lab, World | None]:
+    """Read and check a whole lab file, for commands that may start simulators; no world where it has no `world:`.
+
+    Raises:
+        LabFileError: with every fault of both parts, file and line.
+    """
+    tree = _read(path)
+    whole = tree.copy()
+    faults: list[LabFault] = []
+    lab: Lab | None = None
+    world: World | None = None
+    has_world = "world" in tree
+    tree.pop("world", None)
+    try:
+        lab = _lab(tree, str(path))
+    except LabFileError as error:
+        faults += error.faults
+    if has_world:
+        try:
+            world = _validate(World, whole["world"], str(path), ("world",), root=whole)
+        except LabFileError as error:
+            faults += error.faults
+    if lab is not None and world is not None:
+        faults += _located(whole, str(path), world_faults(lab, world))
+    _raise_if(faults)
+    assert lab is not None
+    return lab, world
+
+
+def _lab(tree: Any, file: str) -> Lab:
+    lab = _validate(Lab, tree, file)
+    _raise_if(_located(tree, file, cross_faults(lab)))
+    return lab
 
 
 def lab_hash(lab: Lab) -> str:
@@ -104,6 +145,8 @@ def _read(path: Path | str) -> Any:
         raise LabFileError(
             [LabFault(str(path), 0, f"can't be read: {error.strerror}; give the path of a lab file")]
         ) from error
+    except UnicodeDecodeError as error:
+        raise LabFileError([LabFault(str(path), 1, "not text in UTF-8; give the path of a lab file")]) from error
     try:
         tree = yaml.load(text)
     except DuplicateKeyError as error:
@@ -113,6 +156,8 @@ def _read(path: Path | str) -> Any:
         raise LabFileError([LabFault(str(path), _mark(error), f"not YAML: {problem}")]) from error
     except YAMLError as error:
         raise LabFileError([LabFault(str(path), 1, f"not YAML: {' '.join(str(error).split())}")]) from error
+    if tree is None:
+        raise LabFileError([LabFault(str(path), 1, "the file is empty; see config/two_nodes.yaml for a lab file")])
     if not isinstance(tree, CommentedMap):
         raise LabFileError([LabFault(str(path), 1, "not a lab file: expected keys such as `lab:` and `nodes:`")])
     return tree
@@ -124,17 +169,16 @@ def _mark(error: MarkedYAMLError) -> int:
 
 
 def _duplicate(error: DuplicateKeyError) -> str:
-    first = str(error.problem or "").splitlines()[0] if error.problem else "duplicate key"
-    return f"{first.split(' with value')[0]}; keep one of the two"
+    found = re.search(r'"(.*?)"', str(error.problem or ""))
+    return f"key {f'`{found[1]}` ' if found else ''}stands twice; keep one of the two"
 
 
-def _validate(model: type[Model], tree: Any, file: str, prefix: Path_, root: Any = None) -> Model:
+def _validate(model: type[Model], tree: Any, file: str, prefix: Place = (), root: Any = None) -> Model:
     try:
         return model.model_validate(_plain(tree))
     except ValidationError as error:
         root = tree if root is None else root
-        found = [(prefix + _document_path(tuple(item["loc"])), _pydantic_text(dict(item))) for item in error.errors()]
-        raise LabFileError(_located(root, file, _merge_unions(found))) from error
+        raise LabFileError(_located(root, file, spoken_faults(model, error.errors(), root, prefix))) from error
 
 
 def _plain(tree: Any) -> Any:
@@ -145,51 +189,24 @@ def _plain(tree: Any) -> Any:
     return tree
 
 
-def _document_path(loc: Path_) -> Path_:
-    """Without the names of union members that pydantic puts into a location."""
-    skip = {"Wire", "Element", "str", "tuple[str, ...]", "constrained-float", "literal['max']"}
-    return tuple(part for part in loc if part not in skip)
+def _located(tree: Any, file: str, found: Sequence[tuple[Place, str]]) -> list[LabFault]:
+    faults = [LabFault(file, _line(tree, place), text) for place, text in found]
+    return sorted(faults, key=lambda fault: (fault.line, fault.text))
 
 
-def _merge_unions(found: list[tuple[Path_, str]]) -> list[tuple[Path_, str]]:
-    """A list entry that fits neither member of a union gives one fault a member; keep the first of each place."""
-    seen: dict[Path_, str] = {}
-    for path, text in found:
-        seen.setdefault(path, text)
-    return list(seen.items())
-
-
-def _pydantic_text(item: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in _document_path(tuple(item["loc"])))
-    kind = item["type"]
-    if kind == "extra_forbidden":
-        return f"unknown key `{name}`; remove it or see docs/reference/lab-file.md for the keys of this part"
-    if kind == "missing":
-        return f"`{name}` is missing"
-    given = item.get("input")
-    shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
-    text = str(item["msg"])
-    text = text[0].lower() + text[1:]
-    return f"`{name}`: {text}{shown}"
-
-
-def _located(tree: Any, file: str, found: Sequence[tuple[Path_, str]]) -> list[LabFault]:
-    faults = [LabFault(file, _line(tree, path), text) for path, text in found]
-    return sorted(faults, key=lambda fault: fault.line)
-
-
-def _line(tree: Any, path: Path_) -> int:
-    """Line (from 1) of the deepest part of a path that stands in the document."""
+def _line(tree: Any, place: Place) -> int:
+    """Line (from 1) of the deepest part of a place that stands in the document."""
     line = 1
     here = tree
-    for part in path:
-        if isinstance(here, CommentedMap) and part in here:
-            line = int(here.lc.key(part)[0]) + 1
-        elif isinstance(here, CommentedSeq) and isinstance(part, int) and part < len(here):
-            line = int(here.lc.item(part)[0]) + 1
-        else:
+    for part in place:
+        key = child_key(here, part)
+        if key is None:
             break
-        here = here[part]
+        # What a merge key (`<<`) brings has no line of its own.
+        with contextlib.suppress(KeyError):
+            position = here.lc.key(key) if isinstance(here, CommentedMap) else here.lc.item(key)
+            line = int(position[0]) + 1
+        here = here[key]
     return line
 
 

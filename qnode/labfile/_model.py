@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 __all__ = [
     "Bus",
@@ -35,12 +35,14 @@ __all__ = [
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 LinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
+ADDRESS_PATTERN = r"^tcp://[A-Za-z0-9.-]+:[0-9]{1,5}$"
+LAB_TIME_PATTERN = r"^(host|tcp://[A-Za-z0-9.-]+:[0-9]{1,5})$"
 
 
 class Entry(BaseModel):
     """Base of every entry: unknown keys are faults, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class Bus(Entry):
@@ -186,12 +188,23 @@ class Wire(Entry):
         return round(self.delay_ns * 1e3)
 
 
+def _wire_or_element(entry: Any) -> str:
+    """Which of the two an entry of `wires:` means to be."""
+    given = "element" in entry if isinstance(entry, dict) else isinstance(entry, Element)
+    return "<element>" if given else "<wire>"
+
+
+WireEntry = Annotated[
+    Annotated[Wire, Tag("<wire>")] | Annotated[Element, Tag("<element>")], Discriminator(_wire_or_element)
+]
+
+
 class Clock(Entry):
     """Time at one site."""
 
     reference: Literal["external_10mhz", "internal"]
     pps: bool
-    lab_time: str
+    lab_time: str = Field(pattern=LAB_TIME_PATTERN)
     """``host``, or ``tcp://address:port`` of the world's clock endpoint."""
 
 
@@ -252,10 +265,10 @@ class Lab(Entry):
 
     schema_: Literal[1] = Field(alias="schema")
     lab: Name
-    nodes: dict[Name, Node]
+    nodes: dict[Name, Node] = Field(min_length=1)
     midpoints: dict[Name, Midpoint] = Field(default_factory=dict)
     links: tuple[Link, ...] = ()
-    wires: tuple[Wire | Element, ...] = ()
+    wires: tuple[WireEntry, ...] = ()
     clocks: dict[Name, Clock] = Field(default_factory=dict)
     calibration: Calibration = Field(default_factory=Calibration)
     data: Data = Field(default_factory=Data)

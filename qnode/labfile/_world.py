@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from qnode.labfile._model import Entry, Name, Probability
+from qnode.labfile._model import ADDRESS_PATTERN, Entry, Name, Probability
 
 __all__ = [
     "Charge",
@@ -127,7 +127,7 @@ class World(Entry):
 
     seed: int = Field(ge=0, lt=2**63)
     speed: Annotated[float, Field(gt=0)] | Literal["max"] = 1
-    control: str = "tcp://127.0.1.1:5601"
+    control: str = Field("tcp://127.0.1.1:5601", pattern=ADDRESS_PATTERN)
     """Where ``qnode fault`` reaches the simulators."""
     nodes: dict[Name, WorldNode]
     midpoints: dict[Name, WorldMidpoint] = Field(default_factory=dict)
