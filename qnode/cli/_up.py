@@ -101,9 +101,10 @@ async def _start(
     say("starting simulators")
     await supervisor.start(SIMULATORS, ["simulate", str(lab_path), *world])
     say("starting " + ", ".join(lab.sites))
-    starts = [supervisor.start(name, ["node", str(lab_path), name, *options], restart=True) for name in lab.nodes]
-    starts += [
-        supervisor.start(name, ["midpoint", str(lab_path), name, *options], restart=True) for name in lab.midpoints
+    kinds = {**dict.fromkeys(lab.nodes, "node"), **dict.fromkeys(lab.midpoints, "midpoint")}
+    starts = [
+        supervisor.start(name, [kind, str(lab_path), name, *options], restart=True, before=SIMULATORS)
+        for name, kind in kinds.items()
     ]
     results = await asyncio.gather(*starts, return_exceptions=True)
     for result in results:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from qnode.bus import BootChange, Client, FilePositions, Handler, Item, StreamSubscriber
-from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party, endpoint_of
+from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, QUIET_S, SILENT_S, Party, endpoint_of
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
@@ -366,8 +366,7 @@ class MidpointDaemon(Party):
 
     async def _give_up(self, plan: Plan, link: Link, reason: str) -> None:
         log_event("plan ends early", plan=plan.plan_id, reason=reason)
-        await self._quiet(plan)
-        await self._void(plan, link, reason)
+        await asyncio.gather(self._quiet(plan), self._void(plan, link, reason))
         book = self.books.get(plan.plan_id)
         if book is not None and plan.kind == "heralding":
             try:
@@ -407,7 +406,7 @@ class MidpointDaemon(Party):
         """All to safe: tell both nodes, as far as they answer."""
         await asyncio.gather(
             *(
-                self._calls[node].call("void", {"plan_id": plan.plan_id, "reason": reason}, timeout_s=5.0)
+                self._calls[node].call("void", {"plan_id": plan.plan_id, "reason": reason}, timeout_s=QUIET_S)
                 for node in link.between
             ),
             return_exceptions=True,

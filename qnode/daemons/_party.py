@@ -20,7 +20,7 @@ from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message,
 from qnode.labfile import Lab, Link, lab_hash, load_lab
 from qnode.runs import Journal, log_event, open_log
 
-__all__ = ["PS_PER_MS", "PS_PER_S", "SILENT_S", "Party", "endpoint_of", "lab_keyring", "stop_with_parent"]
+__all__ = ["PS_PER_MS", "PS_PER_S", "QUIET_S", "SILENT_S", "Party", "endpoint_of", "lab_keyring", "stop_with_parent"]
 
 PS_PER_S = 1_000_000_000_000
 PS_PER_MS = 1_000_000_000
@@ -30,8 +30,8 @@ HOLD_PS = 750_000_000_000
 BATCH_S = 0.02
 """Rounds are passed on when a batch is full, or after so much wall time."""
 MOST_BATCH_ROUNDS = 256
-QUIET_S = 10.0
-"""Wall time for one step to rest."""
+QUIET_S = 5.0
+"""Wall time for one instrument, or one peer, to come to rest."""
 SILENT_S = 30.0
 """Wall time for which a party may say nothing before the plan is ended; it speaks every 50 ms."""
 LAST_CALL_PS = 100_000_000_000
@@ -185,13 +185,14 @@ class Party:
         raise NotImplementedError
 
     async def quiet(self, *steps: tuple[str, str]) -> None:
-        """Call (role, method) one after the other; what fails is logged and keeps none from the rest."""
-        for role, method in steps:
-            name = self.host.name_of(role)
-            try:
-                await self.host.call(name, method, timeout_s=QUIET_S)
-            except QnodeError as error:
-                log_event("not quiet", instrument=f"{self.site}.{name}", error=str(error))
+        """Call (role, method), all at once; what fails is logged and keeps none from the rest."""
+        await asyncio.gather(*(self._quiet_one(self.host.name_of(role), method) for role, method in steps))
+
+    async def _quiet_one(self, name: str, method: str) -> None:
+        try:
+            await self.host.call(name, method, timeout_s=QUIET_S)
+        except QnodeError as error:
+            log_event("not quiet", instrument=f"{self.site}.{name}", error=str(error))
 
     async def rest(self) -> None:
         """Bound lab time no more; a source of lab time that is gone is bounded by nobody."""
