@@ -189,6 +189,8 @@ class MidpointDaemon(Party):
         try:
             await self._ask_all(link, "go", {"plan_id": plan.plan_id})
             if plan.kind == "heralding":
+                # Whoever lost its mains since the last plan is connected anew here.
+                await self._quiet(plan)
                 await self._start_recording(plan)
             await self._arm_all(plan, link)
             if plan.kind == "heralding":

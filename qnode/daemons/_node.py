@@ -254,6 +254,8 @@ class NodeDaemon(Party):
         programs = self._compile(plan)
         awg = self.host.name_of("awg")
         program = programs[awg]
+        # Whoever lost its mains since the last plan is connected anew here, where nothing depends on it yet.
+        await self._dark()
         # What it holds is asked, not remembered: it may have lost its mains since the last plan.
         await self.host.call(awg, "load", program, timeout_s=120.0)
         held = await self.host.call(awg, "read_back", timeout_s=120.0)

@@ -223,16 +223,34 @@ class _Heralding:
         plan_id = await self._propose("readout_calibration", CALIBRATION_ROUNDS)
         deadline = time.monotonic() + STALL_S
         for node in self.link.between:
-            while (counts := await self.lab.call(node, "calibration", {"plan_id": plan_id})) is None:
-                outcome = (await self._progress(plan_id))["outcome"]
-                if outcome not in ("playing", "done"):
-                    raise PlanEndedError(f"readout calibration: {outcome}")
-                if time.monotonic() > deadline:
-                    raise PlanEndedError(f"readout calibration: no counts of {node} after {STALL_S:g} s")
+            while (counts := await self._shots_of(node, plan_id, deadline)) is None:
                 self._tell("readout calibration", 0)
                 await asyncio.sleep(POLL_S)
             self._result.readout[node] = counts
         await self._await_rest()
+
+    async def _shots_of(self, node: str, plan_id: str, deadline: float) -> dict[str, int] | None:
+        """A node's counts, None while it plays.
+
+        Raises:
+            PlanEndedError: why the calibration ended early, in the midpoint's words if it has any.
+        """
+        failure = ""
+        try:
+            counts: dict[str, int] | None = await self.lab.call(node, "calibration", {"plan_id": plan_id})
+            if counts is not None:
+                return counts
+        except QnodeError as error:
+            failure = str(error)
+            await self._await_rest()
+        outcome = (await self._progress(plan_id))["outcome"]
+        if outcome not in ("playing", "done"):
+            failure = outcome
+        elif time.monotonic() > deadline:
+            failure = failure or f"no counts of {node} after {STALL_S:g} s"
+        if failure:
+            raise PlanEndedError(f"readout calibration: {failure}")
+        return None
 
     async def _play(self, rounds: int) -> None:
         plan_id = await self._propose("heralding", rounds)

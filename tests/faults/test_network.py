@@ -41,10 +41,11 @@ def test_a_link_cut_for_five_seconds_changes_no_herald(lab):
     lab.stop_all()
     assert cut["exit"] == 0, cut["stderr"]
     sums = require_equal_sums(cut)
-    assert sums["masked"] == sums["expired"] == 0
     require_heralds_once(lab, cut["run"], sums)
     whole = lab.run("--heralds", "400", "--speed", "max", "--seed", "5")
     assert cut["heralds_sha256"] == whole["heralds_sha256"]
+    # What little is masked (charge checks that fail by chance) would have been masked anyway.
+    assert sums == require_equal_sums(whole)
 
 
 @pytest.mark.long
