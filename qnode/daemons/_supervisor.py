@@ -20,10 +20,11 @@ from typing import Any
 from qnode.errors import QnodeError
 from qnode.runs import log_event
 
-__all__ = ["Child", "Supervisor", "SupervisorError", "notify"]
+__all__ = ["STOP_S", "Child", "Supervisor", "SupervisorError", "notify"]
 
 READY_S = 60.0
 STOP_S = 15.0
+"""Wall time that a child gets to make its instruments safe."""
 RESTART_S = 0.5
 START_LIMIT_BURST = 3
 
@@ -212,20 +213,20 @@ class Supervisor:
             await asyncio.sleep(RESTART_S / 5)
         await self._await_ready(child)
 
-    async def stop(self, names: Sequence[str] | None = None) -> None:
-        """Ask the named children (all) to stop, wait, and kill what does not."""
+    async def stop(self, names: Sequence[str] | None = None, *, within_s: float = STOP_S) -> None:
+        """Ask the named children (all) to stop, wait ``within_s`` of wall time, and kill what does not."""
         chosen = [self.children[name] for name in (names or list(self.children))]
         for child in chosen:
             child.stopping = True
             if child.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGTERM)
-        await asyncio.gather(*(self._await_end(child) for child in chosen))
+        await asyncio.gather(*(self._await_end(child, within_s) for child in chosen))
 
-    async def _await_end(self, child: Child) -> None:
+    async def _await_end(self, child: Child, within_s: float) -> None:
         if child.process is not None:
             try:
-                await asyncio.wait_for(child.process.wait(), STOP_S)
+                await asyncio.wait_for(child.process.wait(), within_s)
             except TimeoutError:
                 log_event("killed", child=child.name)
                 with contextlib.suppress(ProcessLookupError):

@@ -30,8 +30,8 @@ def test_a_link_cut_for_five_seconds_changes_no_herald(lab):
         lab.start("alice", "node", str(lab.path), "alice", "--via", f"midpoint={lab.block}91")
         lab.start("bob", "node", str(lab.path), "bob")
         lab.start("midpoint", "midpoint", str(lab.path), "midpoint", "--via", f"alice={lab.block}92")
-        with BackgroundRun(lab, "--heralds", "400") as run:
-            run.await_middle()
+        with BackgroundRun(lab, "--heralds", "150") as run:
+            run.await_middle(5_000)
             for proxy in (*to_midpoint, *to_alice):
                 proxy.cut()
             standing(lab, at_least_s=5.0)
@@ -42,7 +42,7 @@ def test_a_link_cut_for_five_seconds_changes_no_herald(lab):
     assert cut["exit"] == 0, cut["stderr"]
     sums = require_equal_sums(cut)
     require_heralds_once(lab, cut["run"], sums)
-    whole = lab.run("--heralds", "400", "--speed", "max", "--seed", "5")
+    whole = lab.run("--heralds", "150", "--speed", "max", "--seed", "5")
     assert cut["heralds_sha256"] == whole["heralds_sha256"]
     # What little is masked (charge checks that fail by chance) would have been masked anyway.
     assert sums == require_equal_sums(whole)
@@ -84,17 +84,10 @@ def test_unplugged_instruments_end_the_run_are_named_and_play_again_when_plugged
         assert sums["masked"] > 0, instrument
         require_heralds_once(lab, result["run"], sums)
         assert lab.qnode("fault", str(lab.path), instrument, "plug").returncode == 0
+    # While nothing is played nobody notices: what the AWG holds is asked before each plan, never remembered.
+    for fault in ("unplug", "plug"):
+        assert lab.qnode("fault", str(lab.path), "bob.awg", fault).returncode == 0
     good = lab.run("--heralds", "100")
     assert good["exit"] == 0, good["stderr"]
     assert require_equal_sums(good)["masked"] == 0
     assert good["fidelity"] == pytest.approx(0.6, abs=4 * good["fidelity_err"])
-
-
-def test_an_awg_that_lost_its_memory_between_plans_is_loaded_anew(lab):
-    lab.start_all()
-    assert lab.run("--heralds", "30")["exit"] == 0
-    for fault in ("unplug", "plug"):
-        assert lab.qnode("fault", str(lab.path), "bob.awg", fault).returncode == 0
-    result = lab.run("--heralds", "30")
-    assert result["exit"] == 0, result["stderr"]
-    assert require_equal_sums(result)["masked"] == 0

@@ -20,7 +20,7 @@ def states(lab):
     return {e["site"]: e["event"] for e in lab.log()}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_run_leaves_nothing(lab, number):
     with BackgroundRun(lab, "--heralds", "100000", "--speed", "max") as run:
         run.await_middle()
