@@ -15,13 +15,19 @@ Way = Literal["up", "down"]
 
 
 class FaultProxy:
-    """Stands between a client and ``target`` (``tcp://address:port``); clients connect to `endpoint`."""
+    """Stands between a client and ``target`` (``tcp://address:port``); clients connect to `endpoint`.
 
-    def __init__(self, target: str, *, listen_host: str = "127.0.43.99") -> None:
+    Args:
+        target: where it passes bytes on to.
+        listen_host: where clients connect.
+        listen_port: 0 takes a free one, and keeps it.
+    """
+
+    def __init__(self, target: str, *, listen_host: str = "127.0.43.99", listen_port: int = 0) -> None:
         host, _, port = target.removeprefix("tcp://").rpartition(":")
         self._target = (host, int(port))
         self._listen_host = listen_host
-        self._port = 0
+        self._port = listen_port
         self._delay_s = {"up": 0.0, "down": 0.0}
         self._flows = {"up": asyncio.Event(), "down": asyncio.Event()}
         self._server: asyncio.Server | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,10 @@ def heralding(
     command = _Command(lab_path, lab, link, folder, run, options, seed, chosen_speed)
     try:
         result = asyncio.run(command.run())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         run.close("interrupted")
-        say("stopped; all instruments are in their safe states")
-        raise
+        say("qnode: interrupted; the plan was aborted and the run ended")
+        raise KeyboardInterrupt from None
     except QnodeError as error:
         run.close("failed", error=str(error))
         raise
@@ -101,8 +102,17 @@ class _Command:
         self.console = Console(stderr=True)
         self.connection: LabConnection | None = None
         self.background: set[asyncio.Task[Any]] = set()
+        self.deaths: list[str] = []
+        """Processes of ours that ended unasked, in words."""
 
     async def run(self) -> HeraldingResult:
+        """The whole run; SIGTERM ends it as Ctrl-C does."""
+        this = asyncio.current_task()
+        assert this is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+        return await self._run()
+
+    async def _run(self) -> HeraldingResult:
         with self.console.status("checking whether the lab is up") as status:
 
             def tell(text: str) -> None:
@@ -138,6 +148,8 @@ class _Command:
         """After an early end: wait for restarted daemons, so that the sums of all three can be compared."""
         if result.ended == "done" or supervisor is None:
             return
+        if self.deaths:
+            result.ended = "; ".join(self.deaths)
         for site in (*self.link.between, self.link.via):
             with contextlib.suppress(QnodeError):
                 await supervisor.wait_ready(site)
@@ -165,7 +177,8 @@ class _Command:
         """A process died: end the plan now, with its name as the reason."""
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         log_event("child died", child=child.name, how=how)
-        task = asyncio.get_running_loop().create_task(self._abort(f"{child.name} died ({how})"))
+        self.deaths.append(f"{child.name} died ({how})")
+        task = asyncio.get_running_loop().create_task(self._abort(self.deaths[-1]))
         self.background.add(task)
         task.add_done_callback(self.background.discard)
 

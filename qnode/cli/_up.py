@@ -9,13 +9,15 @@ from pathlib import Path
 
 from qnode.cli._lab import simulated_instruments
 from qnode.client import LabConnection
-from qnode.daemons import Child, Supervisor
+from qnode.daemons import STOP_S, Child, Supervisor
 from qnode.errors import MisuseError
 from qnode.labfile import Lab, load_world
 
 __all__ = ["lab_up"]
 
 SIMULATORS = "simulators"
+NOTHING_TO_DARKEN_S = 2.0
+"""Wall time that daemons get to leave when all instruments are gone."""
 OnExit = Callable[[Child, int], None]
 
 
@@ -52,10 +54,11 @@ async def lab_up(
         await _start(supervisor, lab_path, lab, folder, seed=seed, speed=speed, say=say)
         yield supervisor
     finally:
-        # The daemons first: they make their instruments safe while these still answer.
+        # The daemons first: they make their instruments safe while these still answer, if they do.
         daemons = [name for name in supervisor.children if name != SIMULATORS]
         if daemons:
-            await supervisor.stop(daemons)
+            there = supervisor.children[SIMULATORS].pid is not None
+            await supervisor.stop(daemons, within_s=STOP_S if there else NOTHING_TO_DARKEN_S)
         await supervisor.stop()
 
 
@@ -107,9 +110,10 @@ async def _start(
     say("starting simulators")
     await supervisor.start(SIMULATORS, ["simulate", str(lab_path), *world])
     say("starting " + ", ".join(lab.sites))
-    starts = [supervisor.start(name, ["node", str(lab_path), name, *options], restart=True) for name in lab.nodes]
-    starts += [
-        supervisor.start(name, ["midpoint", str(lab_path), name, *options], restart=True) for name in lab.midpoints
+    kinds = {**dict.fromkeys(lab.nodes, "node"), **dict.fromkeys(lab.midpoints, "midpoint")}
+    starts = [
+        supervisor.start(name, [kind, str(lab_path), name, *options], restart=True, before=SIMULATORS)
+        for name, kind in kinds.items()
     ]
     results = await asyncio.gather(*starts, return_exceptions=True)
     for result in results:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import secrets
 import time
 from typing import Any
 
 import msgspec
 
-from qnode.bus import Client, FilePositions, Handler, Item, StreamSubscriber
-from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, Party, endpoint_of
-from qnode.errors import MisuseError, QnodeError
+from qnode.bus import BootChange, Client, FilePositions, Handler, Item, StreamSubscriber
+from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, QUIET_S, SILENT_S, Party, endpoint_of
+from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
     Column,
@@ -35,8 +37,12 @@ __all__ = ["MidpointDaemon"]
 
 READ_S = 0.02
 STALL_S = 40.0
-"""Wall time without any progress after which a plan is ended."""
+"""Wall time without any progress, though all parties are heard, after which a plan is ended."""
 STEP_S = 30.0
+LOOK_S = 0.5
+"""Wall time between two looks at who is still heard."""
+MOST_MASKED_ROUNDS = 50_000
+"""In one settlement: a message holds 1 MiB."""
 LABEL_TOLERANCE_MS = 300
 T0_AHEAD_S = 3
 
@@ -56,6 +62,9 @@ class MidpointDaemon(Party):
         self._armed: dict[str, Armed] = {}
         self._failures: dict[str, str] = {}
         self._changed = asyncio.Event()
+        self._streams: dict[str, StreamSubscriber] = {}
+        self._released_rounds = 0
+        """Rounds of the plan that lab time was let run to."""
         self._outcomes: dict[str, str] = {}
         """Plan to ``playing``, ``done``, or why it ended."""
 
@@ -69,10 +78,16 @@ class MidpointDaemon(Party):
             stream = f"tcp://{peer}:{bus.stream_port}" if peer else endpoint_of(self.lab, node, "stream")
             self._calls[node] = Client(command, node, self.site, self.keyring)
             await self._calls[node].start()
-            position = FilePositions(self.data_folder / "streams" / f"{self.site}.from-{node}.position")
-            subscriber = StreamSubscriber(stream, node, self.site, self.keyring, position)
-            await subscriber.start()
-            self.spawn(subscriber.run(self._on_item), f"stream of {node}")
+            self._streams[node] = StreamSubscriber(
+                stream,
+                node,
+                self.site,
+                self.keyring,
+                FilePositions(self.data_folder / "streams" / f"{self.site}.from-{node}.position"),
+                on_boot=functools.partial(self._on_boot, node),
+            )
+            await self._streams[node].start()
+            self.spawn(self._streams[node].run(self._on_item), f"stream of {node}")
         await self._close_open_plans()
 
     async def _close_open_plans(self) -> None:
@@ -82,10 +97,11 @@ class MidpointDaemon(Party):
             if book.end is None and book.plan.kind == "heralding":
                 await self._end_early(book, f"{self.site} was restarted", now)
 
-    async def _go_down(self) -> None:
-        for client in self._calls.values():
-            await client.close()
-        await super()._go_down()
+    async def leave_bus(self) -> None:
+        """Close calls and streams."""
+        for node in self._streams:
+            await self._calls[node].close()
+            await self._streams[node].close()
 
     def handlers(self) -> dict[str, Handler]:
         """Calls of nodes and experiments."""
@@ -117,13 +133,14 @@ class MidpointDaemon(Party):
             names = ", ".join(known.name for known in self.lab.links)
             raise MisuseError(f"there is no link {params['link']}", hint=f"links of this lab: {names}") from None
         plan = await self._make_plan(link, params)
-        self.plan, self._armed, self._failures = plan, {}, {}
+        self.plan, self._armed, self._failures, self._released_rounds = plan, {}, {}, 0
         self._columns = {node: [] for node in link.between}
         try:
             await self._ask_all(link, "propose", encode_message(plan))
         except QnodeError:
             await self._void(plan, link, "a node refuses")
-            await self.clock.idle()
+            self.plan = None
+            await self.rest()
             raise
         self.publish(plan)
         self._outcomes[plan.plan_id] = "playing"
@@ -172,19 +189,24 @@ class MidpointDaemon(Party):
         try:
             await self._ask_all(link, "go", {"plan_id": plan.plan_id})
             if plan.kind == "heralding":
+                # Whoever lost its mains since the last plan is connected anew here.
+                await self._quiet(plan)
                 await self._start_recording(plan)
             await self._arm_all(plan, link)
             if plan.kind == "heralding":
                 await self._decide_rounds(plan, link)
         except QnodeError as error:
             await self._give_up(plan, link, str(error))
+        except asyncio.CancelledError:
+            # The nodes must not play on for a midpoint that is gone.
+            await self._give_up(plan, link, f"{self.site} was stopped")
+            raise
         else:
+            await self._quiet(plan)
             self._outcomes[plan.plan_id] = "done"
         finally:
+            await self.rest()
             self.plan = None
-            await self._quiet(plan)
-            await self.clock.idle()
-            self._changed.set()
 
     async def _ask_all(self, link: Link, call: str, params: Any) -> None:
         """Call both nodes at once.
@@ -230,7 +252,7 @@ class MidpointDaemon(Party):
         await self.clock.release(plan.t0_ps - LAST_CALL_PS)
         deadline = time.monotonic() + STEP_S
         while len(self._armed) < len(link.between):
-            self._raise_failures()
+            self._raise_failures(link)
             await self._await_change(deadline, f"{', '.join(set(link.between) - set(self._armed))} did not arm")
         now_ms = await self.clock.now_ps() // PS_PER_MS
         for node, armed in self._armed.items():
@@ -240,7 +262,7 @@ class MidpointDaemon(Party):
                     hint=f"the sources of time of {node} and {self.site} disagree; look at `clocks:`",
                 )
         await self._ask_all(link, "all_armed", {"plan_id": plan.plan_id})
-        await self.release_rounds(plan, 0)
+        await self._release(plan, 0)
 
     async def _await_change(self, deadline: float, text: str) -> None:
         self._changed.clear()
@@ -250,17 +272,31 @@ class MidpointDaemon(Party):
         except TimeoutError:
             raise QnodeError(f"{text} in time", hint="`qnode logs` shows what that party was doing") from None
 
-    def _raise_failures(self) -> None:
+    def _raise_failures(self, link: Link) -> None:
         for party, reason in self._failures.items():
-            raise QnodeError(reason if reason.startswith(party) else f"{party}: {reason}")
+            raise QnodeError(reason if party in reason else f"{party}: {reason}")
+        for node in link.between:
+            if (silent_s := self._streams[node].silent_s) > SILENT_S:
+                raise QnodeError(
+                    f"nothing was heard of {node} for {silent_s:.0f} s",
+                    hint=f"does {node} run, and is the network between {self.site} and {node} up?",
+                )
+
+    async def _release(self, plan: Plan, digested: int) -> None:
+        self._released_rounds = min(digested + plan.credit_rounds + 1, plan.rounds)
+        await self.release_rounds(plan, digested)
 
     async def _decide_rounds(self, plan: Plan, link: Link) -> None:
         """Read, decide, announce and settle until every round of the plan is settled."""
         engine, book = self._engine(plan), self.book(plan.plan_id)
         tagger = self.host.name_of("time_controller")
         moved, settled = time.monotonic(), 0
+        looked_s = moved
         while book.ledger.settled_rounds < plan.rounds:
-            self._raise_failures()
+            self._raise_failures(link)
+            if engine.decided < plan.rounds and time.monotonic() - looked_s > LOOK_S:
+                await self._require_pulser()
+                looked_s = time.monotonic()
             if engine.decided < plan.rounds:
                 raw = await self.host.call(tagger, "read", READ_S)
                 engine.feed(raw)
@@ -269,7 +305,7 @@ class MidpointDaemon(Party):
                     await self._announce(plan, engine, stop)
                     moved = time.monotonic()
             else:
-                await self._await_change(moved + STALL_S, f"{self._laggards(link, plan)} did not send its column")
+                await self._await_columns(link, settled)
             await self._settle(plan, link, book, engine.decided)
             if book.ledger.settled_rounds > settled:
                 settled, moved = book.ledger.settled_rounds, time.monotonic()
@@ -279,6 +315,19 @@ class MidpointDaemon(Party):
                     hint="`qnode logs` shows what each party was doing",
                 )
         self.publish(PlanEnd(plan_id=plan.plan_id, rounds=plan.rounds, reason="done"))
+
+    async def _require_pulser(self) -> None:
+        """Without its rounds the tagger records nothing, and no tag of ours says why."""
+        pulser = self.host.name_of("pulse_sequencer")
+        if (state := await self.host.call(pulser, "state")) in ("idle", "error"):
+            raise InstrumentError(f"{self.site}.{pulser} is {state} in mid-plan", hint="did it lose its mains?")
+
+    async def _await_columns(self, link: Link, settled: int) -> None:
+        """Return when both nodes have recorded more than is settled, or it is time to look who is still heard."""
+        self._changed.clear()
+        if min(self._stop_of(node) for node in link.between) <= settled:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_S)
 
     def _laggards(self, link: Link, plan: Plan) -> str:
         have = {node: parts[-1].stop_round if (parts := self._columns[node]) else 0 for node in link.between}
@@ -293,7 +342,6 @@ class MidpointDaemon(Party):
         self.publish(decision.column.column(plan.plan_id, self.site, midpoint=True))
         self.publish(Summary(plan_id=plan.plan_id, first_round=first, stop_round=stop, heralds=len(decision.heralds)))
         self._columns.setdefault(self.site, []).append(decision.column)
-        await self.release_rounds(plan, stop)
 
     async def _settle(self, plan: Plan, link: Link, book: PlanBook, decided: int) -> None:
         """Settle the rounds that all three have recorded."""
@@ -309,6 +357,8 @@ class MidpointDaemon(Party):
             columns.append(part.column(plan.plan_id, party, midpoint=party == self.site))
         await self._journal.sync()
         self.publish(Settlement(plan_id=plan.plan_id, columns=columns))
+        # Not before: lab time must not run on without a node that is gone.
+        await self._release(plan, stop)
 
     def _stop_of(self, party: str) -> int:
         parts = self._columns.get(party, [])
@@ -318,28 +368,30 @@ class MidpointDaemon(Party):
 
     async def _give_up(self, plan: Plan, link: Link, reason: str) -> None:
         log_event("plan ends early", plan=plan.plan_id, reason=reason)
-        await self._quiet(plan)
-        await self._void(plan, link, reason)
-        self._outcomes[plan.plan_id] = reason
+        await asyncio.gather(self._quiet(plan), self._void(plan, link, reason))
         book = self.books.get(plan.plan_id)
         if book is not None and plan.kind == "heralding":
             try:
                 now = await self.clock.now_ps()
             except QnodeError:
-                now = plan.t0_ps + plan.rounds * plan.round_period_ps
+                # Nobody knows what was played; no more than lab time was let run to.
+                now = plan.t0_ps + self._released_rounds * plan.round_period_ps
             await self._end_early(book, reason, now)
+        self._outcomes[plan.plan_id] = reason
 
     async def _end_early(self, book: PlanBook, reason: str, now_ps: int) -> None:
         """Mask every round that may have been lit and is not settled; later rounds were never played."""
         plan, link = book.plan, self.lab.link(book.plan.link)
         first = book.ledger.settled_rounds
         lit = -(-max(now_ps - plan.t0_ps, 0) // plan.round_period_ps)
-        stop = min(plan.rounds, max(lit, book.recorded_rounds, first))
-        if stop > first:
-            masked = masked_column(first, stop - first, Reason.NEVER_SETTLED)
-            columns = [self._announced(book, first, stop).column(plan.plan_id, self.site, midpoint=True)]
+        announced = max(book.heralds, default=-1) + 1
+        stop = min(plan.rounds, max(lit, book.recorded_rounds, announced, first))
+        await self._journal.sync()
+        for begin in range(first, stop, MOST_MASKED_ROUNDS):
+            end = min(begin + MOST_MASKED_ROUNDS, stop)
+            masked = masked_column(begin, end - begin, Reason.NEVER_SETTLED)
+            columns = [self._announced(book, begin, end).column(plan.plan_id, self.site, midpoint=True)]
             columns += [masked.column(plan.plan_id, node, midpoint=False) for node in link.between]
-            await self._journal.sync()
             self.publish(Settlement(plan_id=plan.plan_id, columns=columns))
         self.publish(PlanEnd(plan_id=plan.plan_id, rounds=stop, reason=reason))
 
@@ -354,10 +406,9 @@ class MidpointDaemon(Party):
 
     async def _void(self, plan: Plan, link: Link, reason: str) -> None:
         """All to safe: tell both nodes, as far as they answer."""
-        self.plan = None
         await asyncio.gather(
             *(
-                self._calls[node].call("void", {"plan_id": plan.plan_id, "reason": reason}, timeout_s=5.0)
+                self._calls[node].call("void", {"plan_id": plan.plan_id, "reason": reason}, timeout_s=QUIET_S)
                 for node in link.between
             ),
             return_exceptions=True,
@@ -365,18 +416,23 @@ class MidpointDaemon(Party):
 
     async def _quiet(self, plan: Plan) -> None:
         """Our own pulser and recording to rest."""
-        if plan.kind != "heralding":
-            return
-        for role, method in (("pulse_sequencer", "abort"), ("time_controller", "stop")):
-            try:
-                await self.host.call(self.host.name_of(role), method, timeout_s=10.0)
-            except QnodeError as error:
-                log_event("not quiet", instrument=self.host.name_of(role), error=str(error))
+        if plan.kind == "heralding":
+            await self.quiet(("pulse_sequencer", "abort"), ("time_controller", "stop"))
 
     async def _abort(self, params: dict[str, Any]) -> None:
-        """End the plan that is played now; somebody else knows why."""
-        self._failures["operator"] = params["reason"]
+        """End the plan that is played now, for the caller's ``reason``; with ``run_id`` only if it is of that run."""
+        if self.plan is None or params.get("run_id", self.plan.run_id) != self.plan.run_id:
+            return
+        self._fail("operator", params["reason"])
+
+    def _fail(self, party: str, reason: str) -> None:
+        self._failures.setdefault(party, reason)
         self._changed.set()
+
+    def _on_boot(self, node: str, change: BootChange) -> None:
+        """A node has come up anew: it does not know the plan that is under way."""
+        if change.old_boot_id and self.plan is not None:
+            self._fail(node, f"{node} was restarted")
 
     # --- what comes in ---
 
@@ -394,15 +450,15 @@ class MidpointDaemon(Party):
 
     async def _on_failed(self, params: dict[str, Any]) -> None:
         if self.plan is not None and params["plan_id"] == self.plan.plan_id:
-            self._failures[params["party"]] = params["reason"]
-            self._changed.set()
+            self._fail(params["party"], params["reason"])
 
     # --- answers ---------------------------------------------------------------------------------------------------
 
     async def _progress_of(self, params: dict[str, Any]) -> dict[str, Any]:
         book = self.book(params["plan_id"])
+        before_restart = "playing" if book.end is None else book.end.reason
         return {
-            "outcome": self._outcomes.get(params["plan_id"], "unknown"),
+            "outcome": self._outcomes.get(params["plan_id"], before_restart),
             "settled_rounds": book.ledger.settled_rounds,
             "heralds": len(book.settled),
             "expired": [msgspec.to_builtins(expiry) for expiry in book.expired],

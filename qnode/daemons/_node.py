@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from qnode.bus import Client, FilePositions, Handler, Item, StreamSubscriber
-from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, Party, endpoint_of
+from qnode.bus import Client, Handler, Item, JournalPositions, StreamSubscriber
+from qnode.clock import ClockError
+from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party, endpoint_of
 from qnode.daemons._recorder import PPS, NodeRecorder, PpsLabels, ShotCounter
-from qnode.errors import MisuseError, QnodeError
+from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
     ColumnArrays,
@@ -35,6 +37,12 @@ from qnode.tags import Tdc1Decoder
 __all__ = ["NodeDaemon", "PlanVoidError"]
 
 READ_S = 0.02
+TAGGER_AGAIN_S = 1.0
+"""Wall time between two attempts to start a tagger that has failed."""
+LOOK_S = 0.5
+"""Wall time between two looks at who is still heard."""
+IDENTITY_BYTES = 24
+"""Of an item in the journal of what was received: see `qnode.bus.JournalPositions`."""
 HEALTHY_S = 20.0
 """Wall time within which the first pulse per second must have come."""
 GO_S = 30.0
@@ -64,21 +72,24 @@ class NodeDaemon(Party):
         self._progress = asyncio.Event()
         self._sent_rounds = 0
         self._sent_s = 0.0
-        self._uploaded = ""
         self._calibrations: dict[str, dict[str, Any]] = {}
         self._play: asyncio.Task[Any] | None = None
+        self._accepted: asyncio.Task[Any] | None = None
+        """Waits for the midpoint's go."""
+        self._tagger_failure: QnodeError | None = None
+        """Since the plan was accepted, also when the tagger is back since."""
         midpoints = sorted({link.via for link in self.lab.links if self.site in link.between})
         if not midpoints:
             raise MisuseError(f"{self.lab_path}: no link reaches {self.site}", hint="add it to a link under `links:`")
         self._midpoint = midpoints[0]
         self._received: Journal
+        self._positions: JournalPositions
         self._subscriber: StreamSubscriber
         self._calls: Client
 
     # --- life --------------------------------------------------------------------------------------------------
 
     async def _ready(self) -> None:
-        folder = self.data_folder / "streams"
         peer = self.peers.get(self._midpoint)
         stream = f"tcp://{peer}:{self.lab.sites[self._midpoint].bus.stream_port}" if peer else None
         command = f"tcp://{peer}:{self.lab.sites[self._midpoint].bus.command_port}" if peer else None
@@ -87,7 +98,7 @@ class NodeDaemon(Party):
             self._midpoint,
             self.site,
             self.keyring,
-            FilePositions(folder / f"{self.site}.position"),
+            self._positions,
         )
         self._calls = Client(
             command or endpoint_of(self.lab, self._midpoint, "command"), self._midpoint, self.site, self.keyring
@@ -95,8 +106,8 @@ class NodeDaemon(Party):
         await self._subscriber.start()
         await self._calls.start()
         self.spawn(self._subscriber.run(self._on_item), "herald stream")
-        await self.host.call(self.host.name_of("time_tagger"), "start")
-        self.spawn(self._read_tags(), "tagger")
+        await self._start_tagger()
+        self.spawn(self._keep_reading(), "tagger")
         try:
             await asyncio.wait_for(self._pulse_seen.wait(), HEALTHY_S)
         except TimeoutError:
@@ -105,10 +116,13 @@ class NodeDaemon(Party):
                 hint="look at the wire from the site's clock, and at the tagger's level",
             ) from None
 
-    async def _go_down(self) -> None:
+    async def leave_bus(self) -> None:
+        """Close calls and stream."""
         for part in ("_subscriber", "_calls"):
             if (closing := getattr(self, part, None)) is not None:
                 await closing.close()
+
+    async def _go_down(self) -> None:
         await super()._go_down()
         if (received := getattr(self, "_received", None)) is not None:
             received.close()
@@ -117,13 +131,10 @@ class NodeDaemon(Party):
         """Own records first: a settlement is only ever of rounds that we had recorded."""
         yield from super().read_back()
         self._received = Journal(self.data_folder / "streams" / f"{self.site}.received.journal")
-        seen: set[bytes] = set()
+        # Item and position in one write: a kill at any moment leaves each item in the journal once.
+        self._positions = JournalPositions(self._received)
         for record in self._received.read(1, self._received.last_seq):
-            # A kill between writing an item and keeping its position makes the item come twice.
-            identity, payload = record.payload[:24], record.payload[24:]
-            if identity not in seen:
-                seen.add(identity)
-                yield decode_message(payload)
+            yield decode_message(record.payload[IDENTITY_BYTES:])
 
     def handlers(self) -> dict[str, Handler]:
         """Calls of the midpoint and of experiments."""
@@ -148,12 +159,25 @@ class NodeDaemon(Party):
         await self._check(plan)
         # From here on lab time waits for us at the point where we must arm.
         await self.clock.release(plan.t0_ps - HOLD_PS)
-        self.plan = plan
+        self.plan, self._tagger_failure = plan, None
         self.publish(plan)
+        self._accepted = self.spawn(self._await_go(plan), f"acceptance of {plan.plan_id}")
         log_event("plan accepted", plan=plan.plan_id, run=plan.run_id, plan_kind=plan.kind, t0_tai_s=plan.t0_tai_s)
         return {"accepted": self.site}
 
+    async def _await_go(self, plan: Plan) -> None:
+        """Take our word back when the midpoint never comes back to it."""
+        await asyncio.sleep(GO_S)
+        if self._play is None and self.plan is plan:
+            log_event("plan void", plan=plan.plan_id, reason=f"{self._midpoint} did not say go within {GO_S:g} s")
+            await self._forget_plan()
+
     async def _check(self, plan: Plan) -> None:
+        if self._labels.last_label is None:
+            raise InstrumentError(
+                f"{self.site}.{self.host.name_of('time_tagger')} reads no pulse per second now",
+                hint="is it switched on, and is the wire from the site's clock in its place?",
+            )
         if plan.lab_sha256 != self.lab_sha256:
             raise MisuseError(
                 f"{self.site} refuses plan {plan.plan_id}: its lab file is not the midpoint's",
@@ -215,7 +239,9 @@ class NodeDaemon(Party):
             log_event("plan failed", plan=plan.plan_id, error=str(error))
             await self._dark()
             await self._tell_midpoint(plan, str(error))
-            await self._forget_plan()
+        else:
+            await self._dark()
+        await self._forget_plan()
 
     async def _tell_midpoint(self, plan: Plan, reason: str) -> None:
         try:
@@ -228,16 +254,16 @@ class NodeDaemon(Party):
         programs = self._compile(plan)
         awg = self.host.name_of("awg")
         program = programs[awg]
-        if self._uploaded != program.sha256():
-            self._uploaded = ""
-            await self.host.call(awg, "load", program, timeout_s=120.0)
-            held = await self.host.call(awg, "read_back", timeout_s=120.0)
-            if held.sha256() != program.sha256():
-                raise PlanVoidError(
-                    f"{self.site}.{awg}: what it holds after the upload is not what was sent",
-                    hint="somebody else writes to it, or its memory is full",
-                )
-            self._uploaded = program.sha256()
+        # Whoever lost its mains since the last plan is connected anew here, where nothing depends on it yet.
+        await self._dark()
+        # What it holds is asked, not remembered: it may have lost its mains since the last plan.
+        await self.host.call(awg, "load", program, timeout_s=120.0)
+        held = await self.host.call(awg, "read_back", timeout_s=120.0)
+        if held.sha256() != program.sha256():
+            raise PlanVoidError(
+                f"{self.site}.{awg}: what it holds after the upload is not what was sent",
+                hint="somebody else writes to it, or its memory is full",
+            )
         await self.host.call(awg, "run")
 
     async def _arm(self, plan: Plan) -> None:
@@ -250,7 +276,13 @@ class NodeDaemon(Party):
         await self.clock.release(plan.t0_ps - LAST_CALL_PS // 2)
         armed = Armed(plan_id=plan.plan_id, party=self.site, t0_tai_s=plan.t0_tai_s, lab_time_ms=now // PS_PER_MS)
         await self._calls.call("armed", msgspec.to_builtins(armed), timeout_s=GO_S)
-        await asyncio.wait_for(self._all_armed.wait(), GO_S)
+        try:
+            await asyncio.wait_for(self._all_armed.wait(), GO_S)
+        except TimeoutError:
+            raise PlanVoidError(
+                f"{self.site}: {self._midpoint} did not say within {GO_S:g} s that all are armed",
+                hint=f"does {self._midpoint} run, and is the network up?",
+            ) from None
         state = await self.host.call(pulser, "state")
         if state != "armed":
             raise PlanVoidError(
@@ -268,6 +300,7 @@ class NodeDaemon(Party):
         """
         deadline = time.monotonic() + GO_S / 6
         while self._labels.last_label != tai_s:
+            self._raise_failures()
             left = deadline - time.monotonic()
             if left <= 0 or (self._labels.last_label or 0) > tai_s:
                 raise PlanVoidError(
@@ -304,8 +337,14 @@ class NodeDaemon(Party):
     async def _follow(self, plan: Plan) -> None:
         """Digest rounds until the plan is over."""
         book = self.book(plan.plan_id)
+        looked_s = time.monotonic()
         while True:
             self._progress.clear()
+            # First of all: what comes of a tagger that was started anew has another scale.
+            self._raise_failures()
+            if time.monotonic() - looked_s > LOOK_S:
+                await self._require_pulser()
+                looked_s = time.monotonic()
             if self._shots is not None:
                 if self._shots.done:
                     self._keep_calibration(plan, self.link_programs(plan), self._shots)
@@ -314,10 +353,31 @@ class NodeDaemon(Party):
                 await self._digest(plan, book)
                 if book.end is not None:
                     break
-            await self._progress.wait()
-        await self._dark()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._progress.wait()
         log_event("plan over", plan=plan.plan_id, reason=book.end.reason if book.end else "done")
-        await self._forget_plan()
+
+    def _raise_failures(self) -> None:
+        if self._tagger_failure is not None:
+            raise self._tagger_failure
+        if (silent_s := self._subscriber.silent_s) > SILENT_S:
+            raise PlanVoidError(
+                f"{self.site}: nothing was heard of {self._midpoint} for {silent_s:.0f} s",
+                hint=f"does {self._midpoint} run, and is the network up?",
+            )
+
+    async def _require_pulser(self) -> None:
+        """Rounds without its syncs are masked anyway; here the operator hears why."""
+        pulser = self.host.name_of("pulse_sequencer")
+        if (state := await self.host.call(pulser, "state")) in ("idle", "error"):
+            raise InstrumentError(f"{self.site}.{pulser} is {state} in mid-plan", hint="did it lose its mains?")
+
+    async def _require_awg(self) -> None:
+        """Without our light a herald's pair would be none, and no tag of ours would say so."""
+        awg = self.host.name_of("awg")
+        if await self.host.call(awg, "state") == "stopped":
+            raise InstrumentError(f"{self.site}.{awg} is stopped in mid-plan", hint="did it lose its mains?")
 
     async def _digest(self, plan: Plan, book: PlanBook) -> None:
         recorder = self._recorder
@@ -329,6 +389,7 @@ class NodeDaemon(Party):
             self._rows.extend(rows)
         upto = min(recorder.recorded, book.summarised_rounds)
         if self.batch_is_due(plan, upto - self._sent_rounds, self._sent_s):
+            await self._require_awg()
             await self._send_column(plan, upto)
             self._sent_s = time.monotonic()
 
@@ -354,14 +415,44 @@ class NodeDaemon(Party):
         await self._journal.sync()
 
     async def _dark(self) -> None:
-        for role, method in (("pulse_sequencer", "abort"), ("awg", "stop")):
-            await self.host.call(self.host.name_of(role), method)
+        await self.quiet(("pulse_sequencer", "abort"), ("awg", "stop"))
 
     async def _forget_plan(self) -> None:
-        self.plan, self._play, self._recorder, self._shots = None, None, None, None
-        await self.clock.idle()
+        if self._accepted is not None and self._accepted is not asyncio.current_task():
+            self._accepted.cancel()
+        self._recorder, self._shots = None, None
+        await self.rest()
+        self.plan, self._play, self._accepted = None, None, None
 
     # --- what comes in ---
+
+    async def _start_tagger(self) -> None:
+        """Start a stream; its labels begin anew with its first pulse per second."""
+        self._decoder = Tdc1Decoder(prompt=True)
+        self._labels = PpsLabels()
+        await self.host.call(self.host.name_of("time_tagger"), "start")
+
+    async def _keep_reading(self) -> None:
+        """Read tags; when the tagger or lab time fails, end the plan and begin anew as soon as it is back."""
+        while True:
+            try:
+                await self._read_tags()
+            except QnodeError as error:
+                self._tagger_failure = error
+                self._labels = PpsLabels()
+                self._progress.set()
+                log_event("no tags", error=str(error))
+            await self._tagger_back()
+
+    async def _tagger_back(self) -> None:
+        while True:
+            await asyncio.sleep(TAGGER_AGAIN_S)
+            try:
+                await self._start_tagger()
+            except QnodeError:
+                continue
+            log_event("tags again", instrument=f"{self.site}.{self.host.name_of('time_tagger')}")
+            return
 
     async def _read_tags(self) -> None:
         tagger = self.host.name_of("time_tagger")
@@ -391,7 +482,7 @@ class NodeDaemon(Party):
         self._pulse_seen.set()
 
     async def _on_item(self, item: Item) -> None:
-        self._received.append(item.boot_id + item.seq.to_bytes(8, "little") + item.payload)
+        self._positions.record(item, item.payload)
         message = decode_message(item.payload)
         if isinstance(message, Summary) and self.plan is not None and message.plan_id == self.plan.plan_id:
             await self._note(message)
@@ -409,7 +500,12 @@ class NodeDaemon(Party):
             log_event("herald missing", plan=summary.plan_id, announced=summary.heralds, came=len(came))
             self._doubts.update(dict.fromkeys(rounds, Reason.HERALD_MISSING))
         if came:
-            since_t0_ps = await self.clock.now_ps() - self.plan.t0_ps
+            try:
+                since_t0_ps = await self.clock.now_ps() - self.plan.t0_ps
+            except ClockError as error:
+                log_event("no lab time", error=str(error))
+                self._doubts.update(dict.fromkeys(rounds, Reason.CLOCK_FAULT))
+                return
             for herald in came:
                 if since_t0_ps > herald.valid_until_ps:
                     log_event("late herald", plan=summary.plan_id, round=herald.round)
@@ -434,8 +530,15 @@ class NodeDaemon(Party):
         }
 
     async def _calibration_of(self, params: dict[str, Any]) -> dict[str, Any] | None:
-        """Counts of a readout calibration, None while it is under way."""
-        return self._calibrations.get(params["plan_id"])
+        """Counts of a readout calibration, None while it is under way.
+
+        Raises:
+            PlanVoidError: it was not played to its end here.
+        """
+        plan_id = params["plan_id"]
+        if plan_id not in self._calibrations and (self.plan is None or self.plan.plan_id != plan_id):
+            raise PlanVoidError(f"{self.site} has not finished the readout calibration", hint="see `qnode logs`")
+        return self._calibrations.get(plan_id)
 
 
 def _plan(payload: bytes) -> Plan:

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
-from qnode.clock import LabClock, connect_clock
+from qnode.clock import ClockError, LabClock
+from qnode.daemons._clock import RenewedClock
 from qnode.daemons._host import InstrumentHost, extend_driver_path
 from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
 from qnode.labfile import Lab, Link, lab_hash, load_lab
 from qnode.runs import Journal, log_event, open_log
 
-__all__ = ["PS_PER_MS", "PS_PER_S", "Party", "endpoint_of", "lab_keyring", "stop_with_parent"]
+__all__ = ["PS_PER_MS", "PS_PER_S", "QUIET_S", "SILENT_S", "Party", "endpoint_of", "lab_keyring", "stop_with_parent"]
 
 PS_PER_S = 1_000_000_000_000
 PS_PER_MS = 1_000_000_000
@@ -29,6 +30,10 @@ HOLD_PS = 750_000_000_000
 BATCH_S = 0.02
 """Rounds are passed on when a batch is full, or after so much wall time."""
 MOST_BATCH_ROUNDS = 256
+QUIET_S = 5.0
+"""Wall time for one instrument, or one peer, to come to rest."""
+SILENT_S = 30.0
+"""Wall time for which a party may say nothing before the plan is ended; it speaks every 50 ms."""
 LAST_CALL_PS = 100_000_000_000
 """Who is not armed 0.1 s before T0 voids the plan."""
 
@@ -96,10 +101,18 @@ class Party:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        coming_up = loop.create_task(self._come_up(), name="come up")
+        stopping = loop.create_task(self.stopping.wait(), name="stopping")
         try:
-            await self._come_up()
-            await self.stopping.wait()
+            # Who is told to stop while instruments are still being looked for does not wait for them.
+            await asyncio.wait({coming_up, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if coming_up.done():
+                coming_up.result()
+            await stopping
         finally:
+            for task in (coming_up, stopping):
+                task.cancel()
+            await asyncio.gather(coming_up, stopping, return_exceptions=True)
             await self._go_down()
 
     async def _come_up(self) -> None:
@@ -114,7 +127,8 @@ class Party:
         await self.stream.start()
         await self._server.start()
         await self._tap.start()
-        self.clock = await connect_clock(self.lab.clocks[self.site].lab_time, self.site)
+        self.clock = RenewedClock(self.lab.clocks[self.site].lab_time, self.site)
+        await self.clock.now_ps()
         await self.host.connect()
         await self._ready()
         self.state = "ready"
@@ -131,6 +145,7 @@ class Party:
         for failure in await self.host.safe_all():
             log_event("safe state failed", what=failure)
         await self.host.close()
+        await self.leave_bus()
         for part in ("clock", "_tap", "_server", "stream"):
             if (closing := getattr(self, part, None)) is not None:
                 with contextlib.suppress(Exception):
@@ -164,6 +179,27 @@ class Party:
     async def _ready(self) -> None:
         """Start what runs all the time, and return when this site is healthy."""
         raise NotImplementedError
+
+    async def leave_bus(self) -> None:
+        """Close this site's connections to others, once the instruments are safe."""
+        raise NotImplementedError
+
+    async def quiet(self, *steps: tuple[str, str]) -> None:
+        """Call (role, method), all at once; what fails is logged and keeps none from the rest."""
+        await asyncio.gather(*(self._quiet_one(self.host.name_of(role), method) for role, method in steps))
+
+    async def _quiet_one(self, name: str, method: str) -> None:
+        try:
+            await self.host.call(name, method, timeout_s=QUIET_S)
+        except QnodeError as error:
+            log_event("not quiet", instrument=f"{self.site}.{name}", error=str(error))
+
+    async def rest(self) -> None:
+        """Bound lab time no more; a source of lab time that is gone is bounded by nobody."""
+        try:
+            await self.clock.idle()
+        except ClockError as error:
+            log_event("no lab time", error=str(error))
 
     def handlers(self) -> dict[str, Handler]:
         """Calls that this daemon answers."""

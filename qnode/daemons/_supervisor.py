@@ -20,10 +20,11 @@ from typing import Any
 from qnode.errors import QnodeError
 from qnode.runs import log_event
 
-__all__ = ["Child", "Supervisor", "SupervisorError", "notify"]
+__all__ = ["STOP_S", "Child", "Supervisor", "SupervisorError", "notify"]
 
 READY_S = 60.0
 STOP_S = 15.0
+"""Wall time that a child gets to make its instruments safe."""
 RESTART_S = 0.5
 START_LIMIT_BURST = 3
 
@@ -48,6 +49,8 @@ class Child:
     name: str
     command: Sequence[str]
     restart: bool
+    before: str | None = None
+    """Who must not stop before this one does."""
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Future[None] | None = None
     starts: int = 0
@@ -57,6 +60,8 @@ class Child:
     """Last word that it sent on its notify descriptor, beside READY=1."""
     watcher: asyncio.Task[None] | None = None
     stopping: bool = field(default=False)
+    down: bool = field(default=False)
+    """It has ended and is not started again."""
 
     @property
     def pid(self) -> int | None:
@@ -77,19 +82,29 @@ class Supervisor:
         self._data_folder = data_folder
         self._on_exit = on_exit
 
-    async def start(self, name: str, arguments: Sequence[str], *, restart: bool = False) -> Child:
+    async def start(
+        self, name: str, arguments: Sequence[str], *, restart: bool = False, before: str | None = None
+    ) -> Child:
         """Start ``qnode <arguments>`` and return when it says that it is ready.
+
+        Args:
+            name: what it is called here.
+            arguments: the command and its options.
+            restart: start it again when it ends unasked, three times in all.
+            before: a child that runs and must outlive this one also when this process is killed, as instruments
+                outlive the daemons that make them safe: this one holds the other's pipe too.
 
         Raises:
             SupervisorError: it ended first (with its last words), or was not ready in time.
         """
-        child = Child(name, [sys.executable, "-m", "qnode", *arguments], restart)
+        child = Child(name, [sys.executable, "-m", "qnode", *arguments], restart, before)
         self.children[name] = child
         await self._launch(child)
         await self._await_ready(child)
         return child
 
     async def _launch(self, child: Child) -> None:
+        held = [] if child.before is None else [self.children[child.before].lifeline]
         lifeline_read, child.lifeline = os.pipe()
         notify_read, notify_write = os.pipe()
         output = self._data_folder / "log" / f"{child.name}.out"
@@ -105,7 +120,7 @@ class Supervisor:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
-                    pass_fds=(lifeline_read, notify_write),
+                    pass_fds=(lifeline_read, notify_write, *(fd for fd in held if fd >= 0)),
                     start_new_session=True,
                 )
         finally:
@@ -170,6 +185,7 @@ class Supervisor:
         code = await child.process.wait()
         self._cut_lifeline(child)
         if child.stopping:
+            child.down = True
             return
         log_event("process ended", child=child.name, exit_code=code)
         was_ready = child.ready is not None and child.ready.done()
@@ -180,6 +196,8 @@ class Supervisor:
             if not child.stopping:
                 log_event("restarting", child=child.name)
                 await self._launch(child)
+                return
+        child.down = True
 
     async def wait_ready(self, name: str) -> None:
         """Return when a child that is being restarted is ready again.
@@ -190,31 +208,32 @@ class Supervisor:
         child = self.children[name]
         deadline = time.monotonic() + READY_S
         while child.pid is None or child.ready is None:
-            if time.monotonic() > deadline or child.starts >= START_LIMIT_BURST:
+            if child.down or time.monotonic() > deadline:
                 raise SupervisorError(f"{name} does not run any more")
             await asyncio.sleep(RESTART_S / 5)
         await self._await_ready(child)
 
-    async def stop(self, names: Sequence[str] | None = None) -> None:
-        """Ask the named children (all) to stop, wait, and kill what does not."""
+    async def stop(self, names: Sequence[str] | None = None, *, within_s: float = STOP_S) -> None:
+        """Ask the named children (all) to stop, wait ``within_s`` of wall time, and kill what does not."""
         chosen = [self.children[name] for name in (names or list(self.children))]
         for child in chosen:
             child.stopping = True
             if child.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGTERM)
-        for child in chosen:
-            process = child.process
-            if process is None:
-                continue
+        await asyncio.gather(*(self._await_end(child, within_s) for child in chosen))
+
+    async def _await_end(self, child: Child, within_s: float) -> None:
+        if child.process is not None:
             try:
-                await asyncio.wait_for(process.wait(), STOP_S)
+                await asyncio.wait_for(child.process.wait(), within_s)
             except TimeoutError:
                 log_event("killed", child=child.name)
                 with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-            self._cut_lifeline(child)
+                    child.process.kill()
+                await child.process.wait()
+        # Also of a child that was interrupted in its making: it stops when it reads this.
+        self._cut_lifeline(child)
 
     @staticmethod
     def _cut_lifeline(child: Child) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from qnode.analysis import Readout
 from qnode.client import LabConnection
-from qnode.errors import NetworkError, QnodeError
+from qnode.errors import MisuseError, NetworkError, QnodeError
 from qnode.experiments._estimates import BellEstimate, Pair, bell_estimates, mean_fidelity
 from qnode.heralds import Herald, NodeRow
 from qnode.labfile import Link
@@ -31,6 +31,9 @@ PILOT_ROUNDS = 2_000
 """Length of a first plan on a link whose herald probability nobody has measured."""
 MOST_ROUNDS = 500_000
 STALL_S = 120.0
+RESTART_S = 30.0
+"""Wall time within which a midpoint that was killed must answer again."""
+ABORT_S = 8.0
 
 
 class PlanEndedError(QnodeError):
@@ -128,9 +131,11 @@ async def run_heralding(
         run_id: name of the run.
         on_progress: called some times a second.
 
+    What ends early, also before the first round, gives a result that says how far it came and why it ended. When the
+    task is cancelled, the plan under way is aborted first.
+
     Raises:
-        QnodeError: a daemon refuses or is silent before the first plan has begun. Later the result says how far it
-            came and why it ended.
+        MisuseError: a daemon refuses before the first round was settled.
     """
     return await _Heralding(lab, link, options, run_id, on_progress).run()
 
@@ -153,15 +158,32 @@ class _Heralding:
 
     async def run(self) -> HeraldingResult:
         result = self._result
-        await self._calibrate()
         try:
+            await self._calibrate()
             while len(result.pairs) < self.options.heralds:
                 await self._play(self._rounds_wanted())
             result.ended = "done"
-        except PlanEndedError as error:
+        except MisuseError as error:
+            if not result.rounds:
+                raise
             result.ended = str(error)
+        except QnodeError as error:
+            result.ended = str(error)
+        except asyncio.CancelledError:
+            # Shielded from a second interruption: light must not stay on because somebody is impatient.
+            await asyncio.shield(self._abort("interrupted by the operator"))
+            raise
         result.accounting = await self._accounting()
         return result
+
+    async def _abort(self, reason: str) -> None:
+        """End the plan of this run, if one is under way, and return when all parties are at rest."""
+        try:
+            await self.lab.call(self.link.via, "abort", {"run_id": self.run_id, "reason": reason}, timeout_s=ABORT_S)
+            async with asyncio.timeout(ABORT_S):
+                await self._await_rest()
+        except (QnodeError, TimeoutError) as error:
+            log_event("abort not confirmed", error=str(error) or f"no rest within {ABORT_S:g} s")
 
     def _rounds_wanted(self) -> int:
         """Rounds of the next plan, from what was measured before: two standard deviations more than needed."""
@@ -201,23 +223,41 @@ class _Heralding:
         plan_id = await self._propose("readout_calibration", CALIBRATION_ROUNDS)
         deadline = time.monotonic() + STALL_S
         for node in self.link.between:
-            while (counts := await self.lab.call(node, "calibration", {"plan_id": plan_id})) is None:
-                outcome = (await self.lab.call(self.link.via, "progress", {"plan_id": plan_id}))["outcome"]
-                if outcome not in ("playing", "done"):
-                    raise PlanEndedError(f"readout calibration: {outcome}")
-                if time.monotonic() > deadline:
-                    raise PlanEndedError(f"readout calibration: no counts of {node} after {STALL_S:g} s")
+            while (counts := await self._shots_of(node, plan_id, deadline)) is None:
                 self._tell("readout calibration", 0)
                 await asyncio.sleep(POLL_S)
             self._result.readout[node] = counts
         await self._await_rest()
+
+    async def _shots_of(self, node: str, plan_id: str, deadline: float) -> dict[str, int] | None:
+        """A node's counts, None while it plays.
+
+        Raises:
+            PlanEndedError: why the calibration ended early, in the midpoint's words if it has any.
+        """
+        failure = ""
+        try:
+            counts: dict[str, int] | None = await self.lab.call(node, "calibration", {"plan_id": plan_id})
+            if counts is not None:
+                return counts
+        except QnodeError as error:
+            failure = str(error)
+            await self._await_rest()
+        outcome = (await self._progress(plan_id))["outcome"]
+        if outcome not in ("playing", "done"):
+            failure = outcome
+        elif time.monotonic() > deadline:
+            failure = failure or f"no counts of {node} after {STALL_S:g} s"
+        if failure:
+            raise PlanEndedError(f"readout calibration: {failure}")
+        return None
 
     async def _play(self, rounds: int) -> None:
         plan_id = await self._propose("heralding", rounds)
         collector = _Collector(self.lab, self.link, plan_id, self._result.rounds)
         settled = 0
         while True:
-            progress = await self.lab.call(self.link.via, "progress", {"plan_id": plan_id})
+            progress = await self._progress(plan_id)
             await self._collect(collector)
             settled = progress["settled_rounds"]
             self._tell("heralding", settled)
@@ -231,6 +271,17 @@ class _Heralding:
         if progress["outcome"] != "done":
             raise PlanEndedError(str(progress["outcome"]))
         await self._await_rest()
+
+    async def _progress(self, plan_id: str) -> dict[str, Any]:
+        """What the midpoint says of a plan; a midpoint that does not answer now may do so after its restart."""
+        deadline = time.monotonic() + RESTART_S
+        while True:
+            try:
+                progress: dict[str, Any] = await self.lab.call(self.link.via, "progress", {"plan_id": plan_id})
+                return progress
+            except NetworkError:
+                if time.monotonic() > deadline:
+                    raise
 
     async def _collect(self, collector: _Collector) -> None:
         """Take the pairs that are there; a node that does not answer now may do so after its restart."""
