@@ -31,6 +31,8 @@ PILOT_ROUNDS = 2_000
 """Length of a first plan on a link whose herald probability nobody has measured."""
 MOST_ROUNDS = 500_000
 STALL_S = 120.0
+HOPELESS_HERALDS = 30
+"""A run that has settled none where so many were expected has a fault, not bad luck."""
 
 
 class PlanEndedError(QnodeError):
@@ -157,11 +159,30 @@ class _Heralding:
         try:
             while len(result.pairs) < self.options.heralds:
                 await self._play(self._rounds_wanted())
+                self._give_up_if_hopeless()
             result.ended = "done"
         except PlanEndedError as error:
             result.ended = str(error)
         result.accounting = await self._accounting()
         return result
+
+    def _give_up_if_hopeless(self) -> None:
+        """End a run whose heralds never settle; else it would go on for ever.
+
+        Raises:
+            PlanEndedError: no pair, where many were expected; the text says what became of the heralds.
+        """
+        result = self._result
+        measured = self.lab.lab.calibration.links[self.link.name].herald_probability_per_round
+        p = HOPELESS_HERALDS / MOST_ROUNDS if measured is None else measured.value
+        if result.pairs or p * result.rounds < HOPELESS_HERALDS:
+            return
+        reasons = sorted({reason for _, _, reason in result.expired})
+        fate = f"{len(result.expired)} expired ({', '.join(reasons)})" if reasons else "none was announced"
+        raise PlanEndedError(
+            f"no herald was settled in {result.rounds} rounds: {fate}",
+            hint="`qnode show` tells why slots were masked",
+        )
 
     def _rounds_wanted(self) -> int:
         """Rounds of the next plan, from what was measured before: two standard deviations more than needed."""
