@@ -230,6 +230,7 @@ class _Heralding:
                     raise PlanEndedError(f"readout calibration: no counts of {node} after {STALL_S:g} s")
                 self._tell("readout calibration", 0)
                 await asyncio.sleep(POLL_S)
+            _refuse_useless(node, counts)
             self._result.readout[node] = counts
         await self._await_rest()
 
@@ -303,6 +304,27 @@ class _Heralding:
                 fidelity_err=fidelity_err,
                 wall_seconds_left=None if left is None else max(left, 0.0),
             )
+        )
+
+
+def _refuse_useless(node: str, counts: dict[str, int]) -> None:
+    """Refuse readout counts that nothing can be corrected with, before anything is played on them.
+
+    Raises:
+        PlanEndedError: no shot was seen, or bright and dark look alike.
+    """
+    if not counts["bright_shots"]:
+        raise PlanEndedError(
+            f"readout calibration: {node} had no round sync at its tagger in any of {CALIBRATION_ROUNDS} rounds",
+            hint=f"look at the pulse per second into {node}'s pulser and at the wires from there to AWG and tagger",
+        )
+    readout = Readout.measured(node, **counts)
+    contrast = readout.bright.value + readout.dark.value - 1
+    if contrast <= 3 * math.hypot(readout.bright.error, readout.dark.error):
+        raise PlanEndedError(
+            f"readout calibration: the readout of {node} does not tell bright from dark "
+            f"(F_bright {readout.bright.value:.3f}, F_dark {readout.dark.value:.3f})",
+            hint="look at spin pump, microwave and readout light, at the round trigger, and at the threshold",
         )
 
 
