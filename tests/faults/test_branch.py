@@ -40,8 +40,8 @@ def share_of(flags):
     return sum(flags) / len(flags), 0.5 / math.sqrt(len(flags))
 
 
-def test_an_awg_output_that_is_off_is_dark(bright_lab):
-    """Channel 1 carries spin pump and excitation gate, too: first alice goes dark, then bob."""
+def test_an_awg_output_that_is_off_is_dark_and_one_without_its_trigger_too(bright_lab):
+    """Alice's channel 1 carries spin pump and excitation gate, too; then bob's trigger level is above his pulser's."""
     bright_lab.start_all()
     with run_in_hand(bright_lab, 1200) as run:
         run.run_to_round(400)
@@ -49,7 +49,7 @@ def test_an_awg_output_that_is_off_is_dark(bright_lab):
             awg.write(":OUTP1 0")
         run.run_to_round(900)
         with Awg(bright_lab, "bob") as awg:
-            awg.write(":OUTP1 0")
+            awg.write(":TRIG:LEV 4")
         result = run.finish()
     assert result["exit"] == 0, result["stderr"]
     parties_agree(result)
@@ -62,6 +62,25 @@ def test_an_awg_output_that_is_off_is_dark(bright_lab):
     assert len(alone) > 100
     # Then nothing but dark counts: 2.5e-4 a round.
     assert sum(row.round > 900 for row in rows(bright_lab, "bob")) <= 2
+
+
+def test_without_the_spin_pumps_marker_nothing_is_known_of_the_spin(bright_lab):
+    """Half bright before the pulse, whatever the microwave does to it, and no coherence at all."""
+    bright_lab.start_all()
+    with run_in_hand(bright_lab, 1500) as run:
+        with Awg(bright_lab, "alice") as awg:
+            awg.write(":SOUR1:MARK1:VOLT:LEV:IMM:HIGH 0.5")
+        result = run.finish()
+    assert result["exit"] == 0, result["stderr"]
+    parties_agree(result)
+    expected = SingleClick.of(efficiency("alice"), efficiency("bob"), alpha_a=0.5, coherence_a=0.0)
+    pumped = SingleClick.of(efficiency("alice"), efficiency("bob"))
+    assert agree((result["p_herald"], result["p_herald_err"]), expected.p)
+    assert not agree((result["p_herald"], result["p_herald_err"]), pumped.p)
+    correlators = mean_correlators(result)
+    assert agree(correlators["ZZ"], expected.zz)
+    for name in ("XX", "YY"):
+        assert agree(correlators[name], 0.0), name
 
 
 def test_without_a_jump_there_is_no_branch_and_no_readout(bright_lab):
