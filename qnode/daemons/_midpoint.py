@@ -245,7 +245,8 @@ class MidpointDaemon(Party):
     async def _await_change(self, deadline: float, text: str) -> None:
         left = deadline - time.monotonic()
         try:
-            await asyncio.wait_for(self._changed.wait(), max(left, 0.001))
+            async with asyncio.timeout(max(left, 0.001)):
+                await self._changed.wait()
         except TimeoutError:
             raise QnodeError(f"{text} in time", hint="`qnode logs` shows what that party was doing") from None
         # Not before: what came while the caller was busy (a column, during a sync) must not be waited for again.

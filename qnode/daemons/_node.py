@@ -98,7 +98,8 @@ class NodeDaemon(Party):
         await self.host.call(self.host.name_of("time_tagger"), "start")
         self.spawn(self._read_tags(), "tagger")
         try:
-            await asyncio.wait_for(self._pulse_seen.wait(), HEALTHY_S)
+            async with asyncio.timeout(HEALTHY_S):
+                await self._pulse_seen.wait()
         except TimeoutError:
             raise PlanVoidError(
                 f"{self.site}: no pulse per second at input {PPS} of its tagger within {HEALTHY_S:g} s",
@@ -250,7 +251,14 @@ class NodeDaemon(Party):
         await self.clock.release(plan.t0_ps - LAST_CALL_PS // 2)
         armed = Armed(plan_id=plan.plan_id, party=self.site, t0_tai_s=plan.t0_tai_s, lab_time_ms=now // PS_PER_MS)
         await self._calls.call("armed", msgspec.to_builtins(armed), timeout_s=GO_S)
-        await asyncio.wait_for(self._all_armed.wait(), GO_S)
+        try:
+            async with asyncio.timeout(GO_S):
+                await self._all_armed.wait()
+        except TimeoutError:
+            raise PlanVoidError(
+                f"{self.site}: {self._midpoint} did not say within {GO_S:g} s that all are armed",
+                hint="`qnode logs` shows who was not",
+            ) from None
         state = await self.host.call(pulser, "state")
         if state != "armed":
             raise PlanVoidError(
@@ -276,7 +284,8 @@ class NodeDaemon(Party):
                 )
             self._progress.clear()
             try:
-                await asyncio.wait_for(self._progress.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._progress.wait()
             except TimeoutError:
                 continue
 
