@@ -121,7 +121,8 @@ class Client:
         self._open[number] = call
         self._send(number, call)
         try:
-            return await asyncio.wait_for(call.answer, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await call.answer
         except TimeoutError:
             error = self._link.timeout_error(f"the answer to {name}", timeout_s)
             if not call.sent_to:

@@ -156,7 +156,8 @@ class Link:
                 raise NetworkError(f"the connection to {self.peer} was closed", hint="make a new one")
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), give_up - time.monotonic())
+                async with asyncio.timeout(give_up - time.monotonic()):
+                    await self._changed.wait()
             except TimeoutError:
                 raise self.timeout_error("the connection", timeout_s) from None
 

@@ -157,7 +157,8 @@ class StreamPublisher:
         while self.acked(identity) < seq:
             self._ack_news.clear()
             try:
-                await asyncio.wait_for(self._ack_news.wait(), give_up - time.monotonic())
+                async with asyncio.timeout(give_up - time.monotonic()):
+                    await self._ack_news.wait()
             except TimeoutError:
                 here = "connected" if identity in self.subscribers() else "not connected"
                 raise NetworkError(

@@ -94,7 +94,10 @@ class InstrumentHost:
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._threads[name], self._invoke, name, method, args)
         try:
-            return await asyncio.wait_for(asyncio.shield(future), timeout_s)
+            # Not wait_for(): before Python 3.12 it swallows a cancellation that comes with the answer, and a loop
+            # that polls an instrument would never end.
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(future)
         except TimeoutError:
             future.add_done_callback(lambda f: f.cancelled() or f.exception())
             raise HostError(

@@ -265,12 +265,14 @@ class MidpointDaemon(Party):
         await self._release(plan, 0)
 
     async def _await_change(self, deadline: float, text: str) -> None:
-        self._changed.clear()
         left = deadline - time.monotonic()
         try:
-            await asyncio.wait_for(self._changed.wait(), max(left, 0.001))
+            async with asyncio.timeout(max(left, 0.001)):
+                await self._changed.wait()
         except TimeoutError:
             raise QnodeError(f"{text} in time", hint="`qnode logs` shows what that party was doing") from None
+        # Not before: what came while the caller was busy (a column, during a sync) must not be waited for again.
+        self._changed.clear()
 
     def _raise_failures(self, link: Link) -> None:
         for party, reason in self._failures.items():

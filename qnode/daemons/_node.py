@@ -109,7 +109,8 @@ class NodeDaemon(Party):
         await self._start_tagger()
         self.spawn(self._keep_reading(), "tagger")
         try:
-            await asyncio.wait_for(self._pulse_seen.wait(), HEALTHY_S)
+            async with asyncio.timeout(HEALTHY_S):
+                await self._pulse_seen.wait()
         except TimeoutError:
             raise PlanVoidError(
                 f"{self.site}: no pulse per second at input {PPS} of its tagger within {HEALTHY_S:g} s",
@@ -277,11 +278,12 @@ class NodeDaemon(Party):
         armed = Armed(plan_id=plan.plan_id, party=self.site, t0_tai_s=plan.t0_tai_s, lab_time_ms=now // PS_PER_MS)
         await self._calls.call("armed", msgspec.to_builtins(armed), timeout_s=GO_S)
         try:
-            await asyncio.wait_for(self._all_armed.wait(), GO_S)
+            async with asyncio.timeout(GO_S):
+                await self._all_armed.wait()
         except TimeoutError:
             raise PlanVoidError(
                 f"{self.site}: {self._midpoint} did not say within {GO_S:g} s that all are armed",
-                hint=f"does {self._midpoint} run, and is the network up?",
+                hint="`qnode logs` shows who was not",
             ) from None
         state = await self.host.call(pulser, "state")
         if state != "armed":
@@ -309,7 +311,8 @@ class NodeDaemon(Party):
                 )
             self._progress.clear()
             try:
-                await asyncio.wait_for(self._progress.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._progress.wait()
             except TimeoutError:
                 continue
 

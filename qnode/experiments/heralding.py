@@ -34,6 +34,8 @@ STALL_S = 120.0
 RESTART_S = 30.0
 """Wall time within which a midpoint that was killed must answer again."""
 ABORT_S = 8.0
+HOPELESS_HERALDS = 30
+"""A run that has settled none where so many were expected has a fault, not bad luck."""
 
 
 class PlanEndedError(QnodeError):
@@ -162,6 +164,7 @@ class _Heralding:
             await self._calibrate()
             while len(result.pairs) < self.options.heralds:
                 await self._play(self._rounds_wanted())
+                self._give_up_if_hopeless()
             result.ended = "done"
         except MisuseError as error:
             if not result.rounds:
@@ -184,6 +187,24 @@ class _Heralding:
                 await self._await_rest()
         except (QnodeError, TimeoutError) as error:
             log_event("abort not confirmed", error=str(error) or f"no rest within {ABORT_S:g} s")
+
+    def _give_up_if_hopeless(self) -> None:
+        """End a run whose heralds never settle; else it would go on for ever.
+
+        Raises:
+            PlanEndedError: no pair, where many were expected; the text says what became of the heralds.
+        """
+        result = self._result
+        measured = self.lab.lab.calibration.links[self.link.name].herald_probability_per_round
+        p = HOPELESS_HERALDS / MOST_ROUNDS if measured is None else measured.value
+        if result.pairs or p * result.rounds < HOPELESS_HERALDS:
+            return
+        reasons = sorted({reason for _, _, reason in result.expired})
+        fate = f"{len(result.expired)} expired ({', '.join(reasons)})" if reasons else "none was announced"
+        raise PlanEndedError(
+            f"no herald was settled in {result.rounds} rounds: {fate}",
+            hint="`qnode show` tells why slots were masked",
+        )
 
     def _rounds_wanted(self) -> int:
         """Rounds of the next plan, from what was measured before: two standard deviations more than needed."""
@@ -226,6 +247,7 @@ class _Heralding:
             while (counts := await self._shots_of(node, plan_id, deadline)) is None:
                 self._tell("readout calibration", 0)
                 await asyncio.sleep(POLL_S)
+            _refuse_useless(node, counts)
             self._result.readout[node] = counts
         await self._await_rest()
 
@@ -333,6 +355,27 @@ class _Heralding:
                 fidelity_err=fidelity_err,
                 wall_seconds_left=None if left is None else max(left, 0.0),
             )
+        )
+
+
+def _refuse_useless(node: str, counts: dict[str, int]) -> None:
+    """Refuse readout counts that nothing can be corrected with, before anything is played on them.
+
+    Raises:
+        PlanEndedError: no shot was seen, or bright and dark look alike.
+    """
+    if not counts["bright_shots"]:
+        raise PlanEndedError(
+            f"readout calibration: {node} had no round sync at its tagger in any of {CALIBRATION_ROUNDS} rounds",
+            hint=f"look at the pulse per second into {node}'s pulser and at the wires from there to AWG and tagger",
+        )
+    readout = Readout.measured(node, **counts)
+    contrast = readout.bright.value + readout.dark.value - 1
+    if contrast <= 3 * math.hypot(readout.bright.error, readout.dark.error):
+        raise PlanEndedError(
+            f"readout calibration: the readout of {node} does not tell bright from dark "
+            f"(F_bright {readout.bright.value:.3f}, F_dark {readout.dark.value:.3f})",
+            hint="look at spin pump, microwave and readout light, at the round trigger, and at the threshold",
         )
 
 

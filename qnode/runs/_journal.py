@@ -249,7 +249,8 @@ class Journal:
         self._full_group.clear()
         if self._last_seq - self._durable_seq < self._gather_records:
             with suppress(TimeoutError):  # a small group is a group too
-                await asyncio.wait_for(self._full_group.wait(), self._gather_s)
+                async with asyncio.timeout(self._gather_s):
+                    await self._full_group.wait()
         if self._syncer is None:
             self._syncer = ThreadPoolExecutor(1, thread_name_prefix="journal-sync")
         await asyncio.get_running_loop().run_in_executor(self._syncer, self.sync_now)

@@ -1,0 +1,107 @@
+"""A pulse per second missing, doubled or labelled wrongly at one node: plan void or rounds masked, never a wrong herald."""
+
+import pytest
+from _bench import (
+    PS_PER_S,
+    LabTime,
+    SingleClick,
+    agree,
+    brighter,
+    efficiency,
+    mean_correlators,
+    parties_agree,
+    run_in_hand,
+)
+
+T0_S = 45
+"""T0 of the heralding plan, in seconds from the world's start: the calibration's is 42, see `run_in_hand`."""
+
+
+@pytest.fixture
+def play(lab):
+    """A run on a world whose clock at alice is faulty, its heralding plan at `T0_S` after the world's start."""
+
+    def started(heralds, **faults):
+        def change(tree):
+            tree["world"]["clocks"] = {"alice": faults}
+
+        lab.edit(brighter)
+        lab.edit_world(change)
+        lab.start("simulators", "simulate", str(lab.world_path), "--speed", "max")
+        clock = LabTime(lab)
+        start_ps = clock.now_ps // PS_PER_S * PS_PER_S
+        for name in ("alice", "bob"):
+            lab.start(name, "node", str(lab.path), name)
+        lab.start("midpoint", "midpoint", str(lab.path), "midpoint")
+        with run_in_hand(lab, heralds, clock=clock, at_ps=start_ps + (T0_S - 5) * PS_PER_S - PS_PER_S // 2) as run:
+            assert run.t0_ps == start_ps + T0_S * PS_PER_S
+            return run.finish()
+
+    return started
+
+
+@pytest.mark.parametrize("fault", ["pps_missing_at_s", "pps_doubled_at_s"])
+def test_a_faulty_pulse_in_mid_run_masks_its_rounds_and_spoils_no_herald(play, fault):
+    result = play(1200, **{fault: [T0_S + 1]})
+    assert result["exit"] == 0, result["stderr"]
+    sums = parties_agree(result)
+    # A round has 1.495 ms. Missing: the second after the pulse that did not come, 669 rounds; doubled, 0.4 s late: the
+    # second after the stray pulse, of which the plan plays what is left of it.
+    assert set(result["reasons"]["midpoint"]["masked"]) == {"clock_fault"}
+    masked = result["reasons"]["midpoint"]["masked"]["clock_fault"] + sum(
+        result["reasons"]["midpoint"]["expired"].values()
+    )
+    assert set(result["reasons"]["midpoint"]["expired"]) == {"clock_fault"}
+    assert masked % 250 == 0
+    if fault == "pps_missing_at_s":
+        assert abs(masked / 250 - 669) <= 2
+    else:
+        assert 100 < masked / 250 <= 671
+    assert sums["heralded"] >= 1200
+    # What was settled is right.
+    expected = SingleClick.of(efficiency("alice"), efficiency("bob"))
+    correlators = mean_correlators(result)
+    assert agree(correlators["ZZ"], expected.zz)
+    for name in ("XX", "YY"):
+        assert agree(correlators[name], expected.xx), name
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        # Nobody is armed on a second whose own start is in doubt.
+        ({"pps_missing_at_s": [T0_S - 1]}, "the last pulse per second is"),
+        # The stray pulse starts the armed pulser 0.6 s early.
+        ({"pps_doubled_at_s": [T0_S - 1]}, "before T0"),
+    ],
+    ids=["missing", "doubled"],
+)
+def test_a_faulty_pulse_before_t0_makes_the_plan_void(play, fault, said):
+    result = play(100, **fault)
+    assert result["exit"] == 1
+    assert said in result["stderr"]
+    assert "alice" in result["stderr"]
+    assert result["heralds"] == 0
+
+
+def test_a_missing_pulse_at_t0_lights_no_round_at_that_node(play):
+    """The other two start; alice's pulser waits for a pulse that comes a second late. Nothing of it may count."""
+    result = play(100, pps_missing_at_s=[T0_S])
+    assert result["exit"] == 1
+    assert result["heralds"] == 0
+    assert "alice" in result["stderr"] or "clock_fault" in result["stderr"]
+
+
+@pytest.mark.parametrize("offset_s", [-1, 1])
+def test_a_label_that_is_a_second_wrong_makes_every_plan_void(lab, offset_s):
+    def change(tree):
+        tree["world"]["clocks"] = {"alice": {"label_offset_s": offset_s}}
+
+    lab.edit(change)
+    result = lab.qnode(
+        "run", "heralding", str(lab.path), "--data", str(lab.data), "--heralds", "50", "--speed", "max", "--json"
+    )
+    assert result.returncode in (1, 2)
+    assert result.stdout == ""
+    assert "alice" in result.stderr.splitlines()[-1]
+    assert "time" in result.stderr.splitlines()[-1]
