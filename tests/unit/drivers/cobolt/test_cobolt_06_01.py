@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.cobolt.cobolt_06_01 import Cobolt0601
-from drivers.roles import Identity, LaserState
+from drivers.roles import Identity, LaserState, RoleInstrument
 from qnode.errors import InstrumentError, MisuseError
 
 
@@ -85,6 +85,7 @@ def laser(peer: Peer) -> Iterator[Cobolt0601]:
 def test_it_says_who_it_is(laser: Cobolt0601) -> None:
     assert laser.identify() == Identity("Cobolt", "06-01", serial="24601", firmware="")
     assert laser.reference_locked() is True
+    assert isinstance(laser, RoleInstrument)
 
 
 def test_another_device_is_refused(peer: Peer) -> None:

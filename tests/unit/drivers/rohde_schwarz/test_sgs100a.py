@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from drivers.rohde_schwarz.sgs100a import RohdeSchwarzSGS100A
-from drivers.roles import Identity, MicrowaveCarrier
+from drivers.roles import Identity, MicrowaveCarrier, RoleInstrument
 from qnode.errors import InstrumentError, MisuseError
 
 HOST = "127.0.45.3"
@@ -114,6 +114,7 @@ def test_the_external_reference_is_selected(peer: Peer) -> None:
         "SYST:ERR:ALL?",
     ]
     assert source.reference_locked() is True
+    assert isinstance(source, RoleInstrument)
     peer.answers["SOUR:ROSC:SOUR?"] = "INT"
     assert source.reference_locked() is False
 
@@ -194,7 +195,7 @@ def test_silence_is_one_clear_line_and_a_late_answer_is_not_the_next_one(
     peer: Peer, source: RohdeSchwarzSGS100A
 ) -> None:
     peer.silent.add("SOUR:POW?")
-    with pytest.raises(InstrumentError, match=r"no answer to 'SOUR:POW\?' within 0.5 s"):
+    with pytest.raises(InstrumentError, match=r"no answer to 'SOUR:POW\?' within \d+\.\d s"):
         source.power()
     with suppress(OSError):
         peer.connections[0].sendall(b"-99\n")

