@@ -23,8 +23,14 @@ __all__ = [
     "AwgProgram",
     "AwgWaveform",
     "ChannelLimits",
+    "DetectorCounts",
+    "DetectorDriver",
     "EventInput",
     "Identity",
+    "Laser",
+    "LaserState",
+    "MicrowaveCarrier",
+    "MicrowaveSource",
     "PulseLimits",
     "PulseProgram",
     "PulseSequencer",
@@ -331,7 +337,161 @@ class TimeController(RoleInstrument, Protocol):
         """End recording and streams."""
 
 
-Role = Literal["pulse_sequencer", "awg", "time_tagger", "time_controller"]
+# --- slow instruments: set once, watched while the others play -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LaserState:
+    """What one laser head does now, and what keeps it from emitting."""
+
+    emitting: bool
+    interlock_open: bool
+    """The interlock loop is open: it can't emit, and a person has to close it."""
+    key_locked: bool
+    """The key switch is off or was not turned since power-up; False where the laser can't be asked."""
+    frequency_locked: bool | None = None
+    """Whether its frequency lock holds; None: the head has no lock, or it is switched off."""
+    fault: str = ""
+    """The laser's own words for what is wrong; empty: nothing."""
+
+
+class Laser(RoleInstrument, Protocol):
+    """One laser or several heads on one controller. Role ``laser``.
+
+    Current, power and tuning are parameters of the driver: set-points that stay when the light goes. The safe state
+    is emission off at every head, and the set-points kept, so that `start_emission` brings the same light back.
+    """
+
+    @property
+    def heads(self) -> Sequence[str]:
+        """Names of its heads, as the channels of the lab file call them (``laser1``, ``laser2``)."""
+
+    def start_emission(self, head: str | None = None) -> None:
+        """Emit at the set-points; comes back when it does. None: every head.
+
+        Raises:
+            InstrumentError: interlock, key or a fault keeps it dark; it is switched off again then.
+            MisuseError: no head of that name.
+        """
+
+    def stop_emission(self, head: str | None = None) -> None:
+        """Dark, set-points kept; comes back when it is. None: every head.
+
+        Raises:
+            InstrumentError: it still says that it emits.
+            MisuseError: no head of that name.
+        """
+
+    def head_state(self, head: str) -> LaserState:
+        """What a head does now.
+
+        Raises:
+            MisuseError: no head of that name.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class MicrowaveCarrier:
+    """Settings of a microwave source, as it holds them."""
+
+    frequency_hz: float
+    power_dbm: float
+    output_on: bool
+    """Whether the RF output is switched on."""
+    iq_on: bool
+    """Whether the I/Q inputs modulate the carrier."""
+
+
+class MicrowaveSource(RoleInstrument, Protocol):
+    """The carrier that an AWG's I and Q modulate. Role ``microwave_source``.
+
+    The safe state is RF output off; frequency and power are kept.
+    """
+
+    def set_carrier(self, frequency_hz: float, power_dbm: float) -> None:
+        """Set frequency and power; output and modulation stay as they are.
+
+        Raises:
+            InstrumentError: not taken.
+            MisuseError: outside the range of the model.
+        """
+
+    def carrier(self) -> MicrowaveCarrier:
+        """What it holds now."""
+
+    def start_output(self) -> None:
+        """I/Q modulation on, then RF output on.
+
+        Raises:
+            InstrumentError: it does not say so afterwards.
+        """
+
+    def stop_output(self) -> None:
+        """RF output off.
+
+        Raises:
+            InstrumentError: it does not say so afterwards.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorCounts:
+    """Counts of one measurement period."""
+
+    counts: tuple[int, ...]
+    """One an input, detector 1 first."""
+    period_ms: float
+    unix_time_s: float
+    """End of the period by the instrument's own clock: for eyes only, never for dating tags."""
+
+
+class DetectorDriver(RoleInstrument, Protocol):
+    """Biases superconducting detectors and counts their clicks. Role ``detector_driver``.
+
+    Detectors count from 1. The safe state is bias off at all of them; bias currents and trigger levels are kept as
+    set-points, so that `enable_detectors` brings them back.
+    """
+
+    @property
+    def detectors(self) -> int:
+        """How many there are."""
+
+    def enable_detectors(self) -> None:
+        """Bias on, at the set-points.
+
+        Raises:
+            InstrumentError: it does not say so afterwards.
+        """
+
+    def disable_detectors(self) -> None:
+        """Bias off; nothing clicks.
+
+        Raises:
+            InstrumentError: it does not say so afterwards.
+        """
+
+    def latched(self) -> Sequence[int]:
+        """Detectors that stay normal-conducting under bias: they count nothing until `recover`."""
+
+    def recover(self, detector: int) -> None:
+        """Take the bias of one detector away and bring it back.
+
+        Raises:
+            InstrumentError: it does not become superconducting, or latches again at this bias.
+            MisuseError: no such detector.
+        """
+
+    def counts(self, timeout_s: float) -> DetectorCounts:
+        """The first whole period that begins after the call.
+
+        Raises:
+            InstrumentError: it has not come within ``timeout_s``.
+        """
+
+
+Role = Literal[
+    "pulse_sequencer", "awg", "time_tagger", "time_controller", "laser", "microwave_source", "detector_driver"
+]
 
 
 def _sha256(*parts: object) -> str:
