@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class InstrumentHost:
         self._station = Station(default=False)
         self._station.load_config(json.dumps({"instruments": self._blocks()}))
         results = await asyncio.gather(*(self._connect_one(name) for name in self._threads), return_exceptions=True)
-        if failed := self._failures(list(self._threads), results):
+        if failed := self._failures(results):
             raise HostError("\n".join(failed), hint="is it switched on, and its address right in the lab file?")
 
     async def call(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
@@ -91,8 +92,30 @@ class InstrumentHost:
         Raises:
             InstrumentError: what the driver raised, or no answer within ``timeout_s``.
         """
+        return await self._in_thread(name, method, args, timeout_s, self._invoke)
+
+    async def safe_all(self) -> list[str]:
+        """Every instrument to its safe state; gives what failed, one line each. Never raises."""
+        return self._failures(await self._on_all("enter_safe_state", SAFE_S))
+
+    async def close(self) -> None:
+        """Close every instrument and end the threads; what hangs is left behind."""
+        await self._on_all("close", CLOSE_S)
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _on_all(self, method: str, timeout_s: float) -> list[Any]:
+        """Results or errors, in the order of the threads. An instrument that is just being made is waited for."""
+        return await asyncio.gather(
+            *(self._in_thread(name, method, (), timeout_s, self._invoke_if_made) for name in self._threads),
+            return_exceptions=True,
+        )
+
+    async def _in_thread(
+        self, name: str, method: str, args: tuple[Any, ...], timeout_s: float, invoke: Callable[..., Any]
+    ) -> Any:
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._threads[name], self._invoke, name, method, args)
+        future = loop.run_in_executor(self._threads[name], invoke, name, method, args)
         try:
             # Not wait_for(): before Python 3.12 it swallows a cancellation that comes with the answer, and a loop
             # that polls an instrument would never end.
@@ -105,21 +128,8 @@ class InstrumentHost:
                 hint="is it switched on? `qnode status` shows its last answer",
             ) from None
 
-    async def safe_all(self) -> list[str]:
-        """Every instrument to its safe state; gives what failed, one line each. Never raises."""
-        names = list(self._instruments)
-        results = await asyncio.gather(
-            *(self.call(name, "enter_safe_state", timeout_s=SAFE_S) for name in names), return_exceptions=True
-        )
-        return self._failures(names, results)
-
-    async def close(self) -> None:
-        """Close every instrument and end the threads; what hangs is left behind."""
-        await asyncio.gather(
-            *(self.call(name, "close", timeout_s=CLOSE_S) for name in list(self._instruments)), return_exceptions=True
-        )
-        for thread in self._threads.values():
-            thread.shutdown(wait=False, cancel_futures=True)
+    def _invoke_if_made(self, name: str, method: str, args: tuple[Any, ...]) -> Any:
+        return self._invoke(name, method, args) if name in self._instruments else None
 
     def _invoke(self, name: str, method: str, args: tuple[Any, ...]) -> Any:
         instrument = self._instruments.get(name)
@@ -145,10 +155,10 @@ class InstrumentHost:
             blocks[name] = document
         return blocks
 
-    def _failures(self, names: list[str], results: list[Any]) -> list[str]:
-        """One line for each instrument whose result is an error, led by its name."""
+    def _failures(self, results: list[Any]) -> list[str]:
+        """One line, led by its name, for each instrument whose result is an error."""
         lines = []
-        for name, error in zip(names, results, strict=True):
+        for name, error in zip(self._threads, results, strict=True):
             if isinstance(error, BaseException):
                 text, me = " ".join(str(error).split()) or type(error).__name__, f"{self.site_name}.{name}"
                 lines.append(text if text.startswith(me) else f"{me}: {text}")

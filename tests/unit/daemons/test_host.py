@@ -250,6 +250,7 @@ def test_an_instrument_that_does_not_come_up_in_time_is_named(boxes, monkeypatch
         boxes.module.release.set()
 
     run(work, boxes.host(awg="slow", pulser=""), connect=False)
+    assert boxes.events("awg") == ["made", "close"], "it came too late to be used, and is not left open"
 
 
 def test_safe_all_reaches_every_instrument_and_tells_what_failed(boxes, monkeypatch):
