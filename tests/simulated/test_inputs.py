@@ -310,3 +310,13 @@ def test_logs_follow_what_comes_and_end_with_their_reader(lab):
             file.write(json.dumps(entry) + "\n")
         assert process.wait(20) == 1
         assert process.stderr.read() == ""
+
+
+def test_the_document_of_a_run_has_the_keys_of_the_reference_page(lab):
+    result = lab.run("--heralds", "40", "--speed", "max")
+    assert result.pop("exit") == 0, result["stderr"]
+    del result["stderr"]
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    section = page.split("## qnode run heralding LAB")[1].split("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    assert {key for row in rows for key in re.findall(r"`([^`]+)`", row)} == set(result)
