@@ -269,7 +269,8 @@ def _show(
     result: HeraldingResult, document: dict[str, Any], predicted: LinkPrediction | None, run: RunFolder
 ) -> None:
     console = Console()
-    table = Table(title=f"{result.link}: {len(result.pairs):,} settled heralds in {result.seconds:.1f} s of lab time")
+    console.print(f"{result.link}: {len(result.pairs):,} settled heralds in {result.seconds:.1f} s of lab time")
+    table = Table()
     table.add_column("")
     table.add_column("measured", justify="right")
     table.add_column("predicted", justify="right")
@@ -277,13 +278,14 @@ def _show(
         measured = f"{value:.{digits}f} ± {error:.{digits}f}"
         table.add_row(name, measured, "" if expected is None else f"{expected:.{digits}f}")
     console.print(table)
-    accounts = Table(title="where every slot went")
+    console.print("where every slot went, as each party counted")
+    accounts = Table()
     accounts.add_column("")
-    columns = ("slots", "not_played", "failed", "heralded", "vetoed", "masked", "expired")
-    for column in columns:
-        accounts.add_column(column.replace("_", " "), justify="right")
-    for party, sums in document["accounting"].items():
-        accounts.add_row(party, *(f"{sums.get(column, 0):,}" for column in columns))
+    for party in document["accounting"]:
+        accounts.add_column(party, justify="right", no_wrap=True)
+    for name in ("slots", "not_played", "failed", "heralded", "vetoed", "masked", "expired"):
+        counted = (f"{sums.get(name, 0):,}" for sums in document["accounting"].values())
+        accounts.add_row(name.replace("_", " "), *counted, end_section=name == "slots")
     console.print(accounts)
     reasons = document["reasons"].get(next(reversed(document["reasons"])), {})
     for kind in ("masked", "expired"):
