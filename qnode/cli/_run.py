@@ -196,15 +196,16 @@ def _prediction(lab_path: Path, lab: Lab, link: Link) -> LinkPrediction | None:
 
 
 def progress_line(progress: Progress) -> str:
-    """One line: rounds, heralds, rate, fidelity so far, time left."""
+    """One line of less than 80 columns: rounds, heralds, rate, fidelity so far, time left."""
+    if progress.phase != "heralding":
+        return progress.phase
     parts = [
-        f"{progress.phase}: {progress.rounds:,} rounds",
+        f"{progress.rounds:,} rounds",
         f"{progress.heralds:,}/{progress.heralds_wanted:,} heralds",
         f"{progress.rate_hz:.1f} Hz",
     ]
     if progress.fidelity is not None and progress.fidelity_err is not None:
         parts.append(f"F {progress.fidelity:.3f} ± {progress.fidelity_err:.3f}")
-    parts.append(f"lab time {progress.lab_seconds:.1f} s")
     if progress.wall_seconds_left is not None:
         parts.append(f"{progress.wall_seconds_left:.0f} s left")
     return "  ".join(parts)
