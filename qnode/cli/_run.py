@@ -210,15 +210,16 @@ def _prediction(lab_path: Path, lab: Lab, link: Link) -> LinkPrediction | None:
 
 
 def progress_line(progress: Progress) -> str:
-    """One line: rounds, heralds, rate, fidelity so far, time left."""
+    """One line of less than 80 columns: rounds, heralds, rate, fidelity so far, time left."""
+    if progress.phase != "heralding":
+        return progress.phase
     parts = [
-        f"{progress.phase}: {progress.rounds:,} rounds",
+        f"{progress.rounds:,} rounds",
         f"{progress.heralds:,}/{progress.heralds_wanted:,} heralds",
         f"{progress.rate_hz:.1f} Hz",
     ]
     if progress.fidelity is not None and progress.fidelity_err is not None:
         parts.append(f"F {progress.fidelity:.3f} ± {progress.fidelity_err:.3f}")
-    parts.append(f"lab time {progress.lab_seconds:.1f} s")
     if progress.wall_seconds_left is not None:
         parts.append(f"{progress.wall_seconds_left:.0f} s left")
     return "  ".join(parts)
@@ -283,7 +284,8 @@ def _show(
     result: HeraldingResult, document: dict[str, Any], predicted: LinkPrediction | None, run: RunFolder
 ) -> None:
     console = Console()
-    table = Table(title=f"{result.link}: {len(result.pairs):,} settled heralds in {result.seconds:.1f} s of lab time")
+    console.print(f"{result.link}: {len(result.pairs):,} settled heralds in {result.seconds:.1f} s of lab time")
+    table = Table()
     table.add_column("")
     table.add_column("measured", justify="right")
     table.add_column("predicted", justify="right")
@@ -291,13 +293,14 @@ def _show(
         measured = f"{value:.{digits}f} ± {error:.{digits}f}"
         table.add_row(name, measured, "" if expected is None else f"{expected:.{digits}f}")
     console.print(table)
-    accounts = Table(title="where every slot went")
+    console.print("where every slot went, as each party counted")
+    accounts = Table()
     accounts.add_column("")
-    columns = ("slots", "not_played", "failed", "heralded", "vetoed", "masked", "expired")
-    for column in columns:
-        accounts.add_column(column.replace("_", " "), justify="right")
-    for party, sums in document["accounting"].items():
-        accounts.add_row(party, *(f"{sums.get(column, 0):,}" for column in columns))
+    for party in document["accounting"]:
+        accounts.add_column(party, justify="right", no_wrap=True)
+    for name in ("slots", "not_played", "failed", "heralded", "vetoed", "masked", "expired"):
+        counted = (f"{sums.get(name, 0):,}" for sums in document["accounting"].values())
+        accounts.add_row(name.replace("_", " "), *counted, end_section=name == "slots")
     console.print(accounts)
     reasons = document["reasons"].get(next(reversed(document["reasons"])), {})
     for kind in ("masked", "expired"):
