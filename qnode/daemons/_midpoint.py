@@ -39,6 +39,8 @@ READ_S = 0.02
 STALL_S = 40.0
 """Wall time without any progress, though all parties are heard, after which a plan is ended."""
 STEP_S = 30.0
+LEASE_S = 60.0
+"""Wall time for which a plan is played though nobody asks how it stands."""
 LOOK_S = 0.5
 """Wall time between two looks at who is still heard."""
 MOST_MASKED_ROUNDS = 50_000
@@ -63,6 +65,8 @@ class MidpointDaemon(Party):
         self._failures: dict[str, str] = {}
         self._changed = asyncio.Event()
         self._streams: dict[str, StreamSubscriber] = {}
+        self._asked_s = 0.0
+        """Wall time at which somebody last asked how the plan stands."""
         self._released_rounds = 0
         """Rounds of the plan that lab time was let run to."""
         self._outcomes: dict[str, str] = {}
@@ -94,8 +98,11 @@ class MidpointDaemon(Party):
         """After a restart nobody plays what we had proposed: its open rounds are masked, so that every sum closes."""
         now = await self.clock.now_ps()
         for book in self.books.values():
+            reason = f"{self.site} was restarted"
             if book.end is None and book.plan.kind == "heralding":
-                await self._end_early(book, f"{self.site} was restarted", now)
+                await self._end_early(book, reason, now)
+            elif book.end is None:
+                self.publish(PlanEnd(plan_id=book.plan.plan_id, rounds=0, reason=reason))
 
     async def leave_bus(self) -> None:
         """Close calls and streams."""
@@ -143,6 +150,7 @@ class MidpointDaemon(Party):
             await self.rest()
             raise
         self.publish(plan)
+        self._asked_s = time.monotonic()
         self._outcomes[plan.plan_id] = "playing"
         log_event(
             "plan accepted by all", plan=plan.plan_id, run=plan.run_id, t0_tai_s=plan.t0_tai_s, rounds=plan.rounds
@@ -277,6 +285,8 @@ class MidpointDaemon(Party):
     def _raise_failures(self, link: Link) -> None:
         for party, reason in self._failures.items():
             raise QnodeError(reason if party in reason else f"{party}: {reason}")
+        if time.monotonic() - self._asked_s > LEASE_S:
+            raise QnodeError(f"nobody has asked how the plan stands for {LEASE_S:g} s: its run is gone")
         for node in link.between:
             if (silent_s := self._streams[node].silent_s) > SILENT_S:
                 raise QnodeError(
@@ -458,6 +468,8 @@ class MidpointDaemon(Party):
 
     async def _progress_of(self, params: dict[str, Any]) -> dict[str, Any]:
         book = self.book(params["plan_id"])
+        if self.plan is not None and self.plan.plan_id == params["plan_id"]:
+            self._asked_s = time.monotonic()
         before_restart = "playing" if book.end is None else book.end.reason
         return {
             "outcome": self._outcomes.get(params["plan_id"], before_restart),

@@ -285,6 +285,8 @@ class NodeDaemon(Party):
                 f"{self.site}: {self._midpoint} did not say within {GO_S:g} s that all are armed",
                 hint="`qnode logs` shows who was not",
             ) from None
+        if (end := self.book(plan.plan_id).end) is not None:
+            raise PlanVoidError(f"{self.site}: the plan ended before its first round: {end.reason}")
         state = await self.host.call(pulser, "state")
         if state != "armed":
             raise PlanVoidError(
@@ -492,6 +494,9 @@ class NodeDaemon(Party):
         self.enter(message)
         if isinstance(message, Summary | Settlement | PlanEnd):
             self._progress.set()
+        if isinstance(message, PlanEnd) and self.plan is not None and message.plan_id == self.plan.plan_id:
+            # Who still waits for its first round need not wait any longer.
+            self._all_armed.set()
 
     async def _note(self, summary: Summary) -> None:
         """Of the rounds that the midpoint has now decided: heralds that are late, and ones that did not come."""

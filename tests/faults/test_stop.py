@@ -16,10 +16,6 @@ def lit(lab):
     return all(node["zero_phonon_line_per_s"] > 0 for node in photons(lab)["nodes"].values())
 
 
-def states(lab):
-    return {e["site"]: e["event"] for e in lab.log()}
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_run_leaves_nothing(lab, number):
     with BackgroundRun(lab, "--heralds", "100000", "--speed", "max") as run:
@@ -35,6 +31,16 @@ def test_an_interrupted_run_leaves_nothing(lab, number):
     assert document["state"] == "interrupted"
     assert {e["site"] for e in lab.log() if e["event"] == "stopped"} == {"alice", "bob", "midpoint"}
     assert not [e for e in lab.log() if e["event"] == "safe state failed"]
+
+
+def test_an_interrupted_start_leaves_nothing(lab):
+    with BackgroundRun(lab, "--heralds", "100000", "--speed", "max") as run:
+        await_condition((lab.data / "log" / "alice.out").exists, 30.0, "alice is started")
+        run.signal(signal.SIGINT)
+        result = run.result(timeout_s=15.0)
+    assert result["exit"] == 130
+    assert "Traceback" not in result["stderr"]
+    assert not processes_of(lab.folder)
 
 
 def test_stops_on_a_lab_that_stays_up(lab):
