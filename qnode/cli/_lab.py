@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from pathlib import Path
 
 from qnode.daemons import extend_driver_path
@@ -51,7 +52,7 @@ def parse_speed(text: str | None) -> str | None:
     if text is None or text == "max":
         return text
     try:
-        good = float(text) > 0
+        good = 0 < float(text) < math.inf
     except ValueError:
         good = False
     if not good:
