@@ -70,17 +70,16 @@ def test_documents_have_the_keys_of_the_page(tmp_path, capsys):
 
 
 def error_classes() -> set[type[QnodeError]]:
-    """All error classes of ours, after importing everything."""
+    """All error classes that stand in a module of ours; the bus makes more of them when it runs."""
+    found = set()
     for package in (qnode, drivers, sequences, simulators):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)
-    found, todo = set(), [QnodeError]
-    while todo:
-        one = todo.pop()
-        found.add(one)
-        todo += one.__subclasses__()
-    return {one for one in found if one.__module__.split(".")[0] in ("qnode", "drivers", "sequences", "simulators")}
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not info.name.endswith("__main__"):
+                module = importlib.import_module(info.name)
+                found |= {
+                    one for one in vars(module).values() if isinstance(one, type) and issubclass(one, QnodeError)
+                }
+    return found
 
 
 def test_every_error_code_is_on_the_page_with_its_exit_code_and_what_to_do():
@@ -90,5 +89,7 @@ def test_every_error_code_is_on_the_page_with_its_exit_code_and_what_to_do():
     assert all(len(row) == 4 and all(row) for row in rows)
     assert len(page) == len(rows)
     classes = error_classes()
-    assert page == {one.code: 2 if issubclass(one, MisuseError) else 1 for one in classes}
+    # What travels over the bus and was no error of ours has a code of its own.
+    codes = {one.code: 2 if issubclass(one, MisuseError) else 1 for one in classes}
+    assert page == {**codes, "internal": 1}
     assert len({one.code for one in classes}) == len(classes), "two classes share a code"
