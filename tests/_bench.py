@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,7 @@ def share(late_ns: float = 0.0) -> float:
 
 
 def efficiency(node: str) -> float:
-    """Eta of a node of the brighter lab."""
+    """P(click | photon) of a node of the brighter lab: eta."""
     return COLLECTION[node] * FIBRE * DETECTOR * share()
 
 
@@ -130,7 +131,7 @@ class SingleClick:
         )
 
 
-# --- a run and what it left behind -----------------------------------------------------------------------------------
+# --- a run and what it left behind ----------------------------------------------------------------------------------
 
 
 def parties_agree(result: dict[str, Any]) -> dict[str, int]:
@@ -192,7 +193,7 @@ def agree(measured: tuple[float, float], expected: float, *, standard_errors: fl
     return abs(measured[0] - expected) < standard_errors * measured[1]
 
 
-# --- lab time --------------------------------------------------------------------------------------------------------
+# --- lab time -------------------------------------------------------------------------------------------------------
 
 
 class LabTime:
@@ -238,6 +239,21 @@ class LabTime:
         answer: dict[str, Any] = json.loads(self._file.readline())
         assert answer.get("op") != "error", answer
         return answer
+
+
+def bring_up(lab: Any) -> None:
+    """Simulators on the world's file, then all daemons at once on the stack's."""
+    lab.start("simulators", "simulate", str(lab.world_path), "--speed", "max")
+    bring_daemons_up(lab)
+
+
+def bring_daemons_up(lab: Any) -> None:
+    """All daemons at once."""
+    kinds = {"alice": "node", "bob": "node", "midpoint": "midpoint"}
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        starts = [pool.submit(lab.start, name, kind, str(lab.path), name) for name, kind in kinds.items()]
+    for start in starts:
+        start.result()
 
 
 def await_true(what: str, condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
@@ -318,7 +334,7 @@ def run_in_hand(
             process.communicate(timeout=30)
 
 
-# --- instruments -----------------------------------------------------------------------------------------------------
+# --- instruments ----------------------------------------------------------------------------------------------------
 
 
 class Awg:

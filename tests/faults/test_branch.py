@@ -1,7 +1,7 @@
 """What a hand at the rack changes while everything is up: a stranger's socket, at a moment when lab time is held.
 
-Each test stops lab time, changes one setting at an AWG through its own socket, and lets the run go on: the rounds before and
-after differ by that setting alone.
+Each test stops lab time, changes one setting at an AWG through its own socket, and lets the run go on: the rounds
+before and after differ by that setting alone.
 """
 
 import json
@@ -14,6 +14,7 @@ from _bench import (
     SingleClick,
     agree,
     brighter,
+    bring_up,
     efficiency,
     mean_correlators,
     parties_agree,
@@ -41,8 +42,8 @@ def share_of(flags):
 
 
 def test_an_awg_output_that_is_off_is_dark_and_one_without_its_trigger_too(bright_lab):
-    """Alice's channel 1 carries spin pump and excitation gate, too; then bob's trigger level is above his pulser's."""
-    bright_lab.start_all()
+    """Alice's channel 1 carries spin pump and excitation gate; then bob's trigger level is above his pulser's."""
+    bring_up(bright_lab)
     with run_in_hand(bright_lab, 1200) as run:
         run.run_to_round(400)
         with Awg(bright_lab, "alice") as awg:
@@ -66,7 +67,7 @@ def test_an_awg_output_that_is_off_is_dark_and_one_without_its_trigger_too(brigh
 
 def test_without_the_spin_pumps_marker_nothing_is_known_of_the_spin(bright_lab):
     """Half bright before the pulse, whatever the microwave does to it, and no coherence at all."""
-    bright_lab.start_all()
+    bring_up(bright_lab)
     with run_in_hand(bright_lab, 1500) as run:
         with Awg(bright_lab, "alice") as awg:
             awg.write(":SOUR1:MARK1:VOLT:LEV:IMM:HIGH 0.5")
@@ -85,7 +86,7 @@ def test_without_the_spin_pumps_marker_nothing_is_known_of_the_spin(bright_lab):
 
 def test_without_a_jump_there_is_no_branch_and_no_readout(bright_lab):
     """Event level above the line's at alice; jump targets off at bob."""
-    bright_lab.start_all()
+    bring_up(bright_lab)
     with run_in_hand(bright_lab, 500) as run:
         run.run_to_round(200)
         with Awg(bright_lab, "alice") as awg:
@@ -106,8 +107,8 @@ def test_without_a_jump_there_is_no_branch_and_no_readout(bright_lab):
 
 
 def test_exchanged_branch_waveforms_exchange_the_correlators(bright_lab, expected):
-    """Lines 2, 4, 6 hold the branches of rounds in X, Y, Z; X and Z are exchanged at both nodes, after the read-back."""
-    bright_lab.start_all()
+    """Lines 2, 4, 6 hold the branches of rounds in X, Y, Z; X and Z are exchanged after the read-back."""
+    bring_up(bright_lab)
     with run_in_hand(bright_lab, 1800) as run:
         for node in ("alice", "bob"):
             with Awg(bright_lab, node) as awg:
@@ -141,7 +142,9 @@ def test_without_the_echo_xx_and_yy_are_lost_and_zz_stays(bright_lab, expected):
     assert agree(correlators["ZZ"], expected.zz)
 
 
-@pytest.mark.parametrize("scale", [1e-6, 0.5, 0.8, 1.0, 1.3])
+@pytest.mark.parametrize(
+    "scale", [1e-6, 0.5, pytest.param(0.8, marks=pytest.mark.long), pytest.param(1.0, marks=pytest.mark.long), 1.3]
+)
 def test_the_microwave_amplitude_sets_the_bright_population(lab, scale):
     """From a bright start alpha = cos^2(theta/2); the rotation asked for is 113.6 deg."""
     theta = scale * 2 * math.acos(math.sqrt(ALPHA))

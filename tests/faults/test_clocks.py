@@ -1,4 +1,7 @@
-"""A pulse per second missing, doubled or labelled wrongly at one node: plan void or rounds masked, never a wrong herald."""
+"""A pulse per second that is missing, doubled or labelled wrongly at one node.
+
+The plan is void, or rounds are masked with the reason; there is never a wrong herald.
+"""
 
 import pytest
 from _bench import (
@@ -7,6 +10,7 @@ from _bench import (
     SingleClick,
     agree,
     brighter,
+    bring_daemons_up,
     efficiency,
     mean_correlators,
     parties_agree,
@@ -30,9 +34,7 @@ def play(lab):
         lab.start("simulators", "simulate", str(lab.world_path), "--speed", "max")
         clock = LabTime(lab)
         start_ps = clock.now_ps // PS_PER_S * PS_PER_S
-        for name in ("alice", "bob"):
-            lab.start(name, "node", str(lab.path), name)
-        lab.start("midpoint", "midpoint", str(lab.path), "midpoint")
+        bring_daemons_up(lab)
         with run_in_hand(lab, heralds, clock=clock, at_ps=start_ps + (T0_S - 5) * PS_PER_S - PS_PER_S // 2) as run:
             assert run.t0_ps == start_ps + T0_S * PS_PER_S
             return run.finish()
@@ -40,13 +42,13 @@ def play(lab):
     return started
 
 
-@pytest.mark.parametrize("fault", ["pps_missing_at_s", "pps_doubled_at_s"])
+@pytest.mark.parametrize("fault", ["pps_missing_at_s", pytest.param("pps_doubled_at_s", marks=pytest.mark.long)])
 def test_a_faulty_pulse_in_mid_run_masks_its_rounds_and_spoils_no_herald(play, fault):
     result = play(1200, **{fault: [T0_S + 1]})
     assert result["exit"] == 0, result["stderr"]
     sums = parties_agree(result)
-    # A round has 1.495 ms. Missing: the second after the pulse that did not come, 669 rounds; doubled, 0.4 s late: the
-    # second after the stray pulse, of which the plan plays what is left of it.
+    # A round has 1.495 ms. Missing: the second after the pulse that did not come, 669 rounds;
+    # doubled, 0.4 s late: the second after the stray pulse, as far as the plan goes.
     assert set(result["reasons"]["midpoint"]["masked"]) == {"clock_fault"}
     masked = result["reasons"]["midpoint"]["masked"]["clock_fault"] + sum(
         result["reasons"]["midpoint"]["expired"].values()
@@ -69,12 +71,13 @@ def test_a_faulty_pulse_in_mid_run_masks_its_rounds_and_spoils_no_herald(play, f
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        # Nobody is armed on a second whose own start is in doubt.
-        ({"pps_missing_at_s": [T0_S - 1]}, "the last pulse per second is"),
+        # Nobody arms on a second whose own start is in doubt.
+        pytest.param(
+            {"pps_missing_at_s": [T0_S - 1]}, "the last pulse per second is", id="missing", marks=pytest.mark.long
+        ),
         # The stray pulse starts the armed pulser 0.6 s early.
-        ({"pps_doubled_at_s": [T0_S - 1]}, "before T0"),
+        pytest.param({"pps_doubled_at_s": [T0_S - 1]}, "streaming before T0", id="doubled"),
     ],
-    ids=["missing", "doubled"],
 )
 def test_a_faulty_pulse_before_t0_makes_the_plan_void(play, fault, said):
     result = play(100, **fault)
@@ -84,6 +87,7 @@ def test_a_faulty_pulse_before_t0_makes_the_plan_void(play, fault, said):
     assert result["heralds"] == 0
 
 
+@pytest.mark.long
 def test_a_missing_pulse_at_t0_lights_no_round_at_that_node(play):
     """The other two start; alice's pulser waits for a pulse that comes a second late. Nothing of it may count."""
     result = play(100, pps_missing_at_s=[T0_S])
@@ -92,7 +96,7 @@ def test_a_missing_pulse_at_t0_lights_no_round_at_that_node(play):
     assert "alice" in result["stderr"] or "clock_fault" in result["stderr"]
 
 
-@pytest.mark.parametrize("offset_s", [-1, 1])
+@pytest.mark.parametrize("offset_s", [pytest.param(-1, marks=pytest.mark.long), 1])
 def test_a_label_that_is_a_second_wrong_makes_every_plan_void(lab, offset_s):
     def change(tree):
         tree["world"]["clocks"] = {"alice": {"label_offset_s": offset_s}}

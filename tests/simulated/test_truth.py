@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from _bench import SingleClick, agree, brighter, efficiency, parties_agree
+from _bench import SingleClick, agree, brighter, bring_up, efficiency, parties_agree
 
 TURN = 1.1
 """The true Rabi frequency over the one that the stack's calibration says."""
@@ -15,13 +15,14 @@ Z = np.diag([1.0 + 0j, -1.0])
 
 def test_daemons_without_the_world_in_their_lab_file_do_the_same_run(lab):
     options = ("--heralds", "300")
+    lab.edit(brighter)
     whole = lab.run(*options, "--speed", "max", "--seed", "5")
     assert whole["exit"] == 0, whole["stderr"]
 
     lab.edit_world(lambda tree: tree["world"].update(seed=5))
     lab.edit(lambda tree: tree.pop("world"))
     assert not any(line.startswith("world:") for line in lab.path.read_text().splitlines())
-    lab.start_all()
+    bring_up(lab)
     cut = lab.run(*options)
     assert cut["exit"] == 0, cut["stderr"]
     assert cut["heralds"] == whole["heralds"] >= 300
@@ -72,7 +73,7 @@ def test_a_rabi_frequency_that_is_10_percent_off_moves_all_correlators_as_the_an
 
     lab.edit(brighter)
     lab.edit_world(faster)
-    lab.start_all()
+    bring_up(lab)
     result = lab.run("--heralds", "6000")
     assert result["exit"] == 0, result["stderr"]
     parties_agree(result)
