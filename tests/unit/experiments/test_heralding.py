@@ -155,14 +155,14 @@ def some_heralds(count: int) -> list[Settled]:
 
 
 def test_a_run_of_one_plan():
-    lab = ScriptedLab(ScriptedPlan([(3, 7), (4, 249)], expired=[{"round": 9, "attempt": 1, "reason": "late"}]))
+    lab = ScriptedLab(ScriptedPlan([(3, 7), (4, 249)], expired=[[9, 1, "late"]]))
     result = run(lab, 2, bases="XZ", credit_rounds=5, echo=False)
     assert result.pairs == [
         Pair(3, 7, 1, "psi+", ("X", "X"), (1, -1), (True, True)),
         Pair(4, 249, 1, "psi+", ("Y", "Y"), (1, -1), (True, True)),
     ]
     assert result.ended == "done"
-    assert result.expired == [{"round": 9, "attempt": 1, "reason": "late"}]
+    assert result.expired == [[9, 1, "late"]]
     assert result.readout == {"alice": COUNTS, "bob": COUNTS}
     assert result.accounting == {party: {"rounds": 1, "run": "run-1"} for party in ("alice", "bob", "midpoint")}
     (proposal,) = lab.proposed
@@ -196,18 +196,26 @@ def test_a_second_plan_is_as_long_as_the_first_one_showed():
     assert result.pairs[80].round == 2377, "rounds count on through the plans of a run"
 
 
-@pytest.mark.parametrize("measured", [None, 0.05])
-def test_a_link_that_heralds_nothing_gets_ever_longer_plans_up_to_a_limit(measured):
-    empty = [ScriptedPlan([]) for _ in range(9)]
-    lab = ScriptedLab(*empty, ScriptedPlan([(0, 0)]), measured=measured)
-    run(lab, 1)
-    first = 2000 if measured is None else 60  # 3 / 0.05
-    expected, total = [first], first
-    while len(expected) < 10:
-        expected.append(min(2 * total, 500_000))
-        total += expected[-1]
-    assert [rounds for _, rounds in rounds_of(lab)] == expected
-    assert 500_000 in expected
+@pytest.mark.parametrize(
+    ("measured", "rounds"),
+    [
+        # Nobody knows the probability: twice all that was played, up to the limit of one plan; 500 000 in all.
+        (None, [2_000, 4_000, 12_000, 36_000, 108_000, 324_000, 500_000]),
+        # 3 / 0.05, then twice all; 30 heralds were due in 600 rounds.
+        (0.05, [60, 120, 360, 1_080]),
+    ],
+)
+def test_a_link_that_heralds_nothing_gets_ever_longer_plans_until_it_is_hopeless(measured, rounds):
+    lab = ScriptedLab(*(ScriptedPlan([]) for _ in range(9)), measured=measured)
+    result = run(lab, 1)
+    assert [played for _, played in rounds_of(lab)] == rounds
+    assert result.ended.startswith(f"no herald was settled in {sum(rounds)} rounds: none was announced")
+
+
+def test_a_run_whose_heralds_all_expire_says_why():
+    expired = [[3, 7, "line_missing"], [4, 8, "charge"], [5, 8, "line_missing"]]
+    plans = [ScriptedPlan([], expired=expired), *(ScriptedPlan([]) for _ in range(9))]
+    assert "3 expired (charge, line_missing)" in run(ScriptedLab(*plans), 1).ended
 
 
 def test_no_plan_is_longer_than_the_limit():
