@@ -13,12 +13,11 @@ import msgspec
 import pytest
 from ruamel.yaml import YAML
 
-from qnode.errors import InstrumentError, NetworkError, QnodeError
+from qnode.errors import InstrumentError, MisuseError, NetworkError
 from qnode.experiments import (
     HeraldingOptions,
     HeraldingResult,
     Pair,
-    PlanEndedError,
     Progress,
     heralding,
     run_heralding,
@@ -60,6 +59,7 @@ class ScriptedLab:
         self.lab = Lab.model_validate(tree)
         self.names = names
         self.script = {f"{names}-{number}": plan for number, plan in enumerate(plans)}
+        self.calls: list[tuple[str, str, Any]] = []
         self.proposed: list[dict[str, Any]] = []
         self.errors: dict[tuple[str, str], list[Exception]] = {}
         self.calibration_outcome = "done"
@@ -70,6 +70,7 @@ class ScriptedLab:
         self.errors.setdefault((site, call), []).append(error)
 
     async def call(self, site: str, name: str, params: Any = None, *, timeout_s: float = 10.0) -> Any:
+        self.calls.append((site, name, params))
         if waiting := self.errors.get((site, name)):
             raise waiting.pop(0)
         answer: Callable[[str, Any], Any] = getattr(self, f"_{name}")
@@ -128,6 +129,9 @@ class ScriptedLab:
             some = some[: len(some) - plan.bob_lags]
         return [msgspec.to_builtins(row) for row in some[params["since"] :]]
 
+    def _abort(self, site: str, params: Any) -> Any:
+        return None
+
     def _accounting(self, site: str, params: Any) -> Any:
         return {"rounds": 1, "run": params["run_id"]}
 
@@ -151,14 +155,14 @@ def some_heralds(count: int) -> list[Settled]:
 
 
 def test_a_run_of_one_plan():
-    lab = ScriptedLab(ScriptedPlan([(3, 7), (4, 249)], expired=[{"round": 9, "attempt": 1, "reason": "late"}]))
+    lab = ScriptedLab(ScriptedPlan([(3, 7), (4, 249)], expired=[[9, 1, "late"]]))
     result = run(lab, 2, bases="XZ", credit_rounds=5, echo=False)
     assert result.pairs == [
         Pair(3, 7, 1, "psi+", ("X", "X"), (1, -1), (True, True)),
         Pair(4, 249, 1, "psi+", ("Y", "Y"), (1, -1), (True, True)),
     ]
     assert result.ended == "done"
-    assert result.expired == [{"round": 9, "attempt": 1, "reason": "late"}]
+    assert result.expired == [[9, 1, "late"]]
     assert result.readout == {"alice": COUNTS, "bob": COUNTS}
     assert result.accounting == {party: {"rounds": 1, "run": "run-1"} for party in ("alice", "bob", "midpoint")}
     (proposal,) = lab.proposed
@@ -192,18 +196,26 @@ def test_a_second_plan_is_as_long_as_the_first_one_showed():
     assert result.pairs[80].round == 2377, "rounds count on through the plans of a run"
 
 
-@pytest.mark.parametrize("measured", [None, 0.05])
-def test_a_link_that_heralds_nothing_gets_ever_longer_plans_up_to_a_limit(measured):
-    empty = [ScriptedPlan([]) for _ in range(9)]
-    lab = ScriptedLab(*empty, ScriptedPlan([(0, 0)]), measured=measured)
-    run(lab, 1)
-    first = 2000 if measured is None else 60  # 3 / 0.05
-    expected, total = [first], first
-    while len(expected) < 10:
-        expected.append(min(2 * total, 500_000))
-        total += expected[-1]
-    assert [rounds for _, rounds in rounds_of(lab)] == expected
-    assert 500_000 in expected
+@pytest.mark.parametrize(
+    ("measured", "rounds"),
+    [
+        # Nobody knows the probability: twice all that was played, up to the limit of one plan; 500 000 in all.
+        (None, [2_000, 4_000, 12_000, 36_000, 108_000, 324_000, 500_000]),
+        # 3 / 0.05, then twice all; 30 heralds were due in 600 rounds.
+        (0.05, [60, 120, 360, 1_080]),
+    ],
+)
+def test_a_link_that_heralds_nothing_gets_ever_longer_plans_until_it_is_hopeless(measured, rounds):
+    lab = ScriptedLab(*(ScriptedPlan([]) for _ in range(9)), measured=measured)
+    result = run(lab, 1)
+    assert [played for _, played in rounds_of(lab)] == rounds
+    assert result.ended.startswith(f"no herald was settled in {sum(rounds)} rounds: none was announced")
+
+
+def test_a_run_whose_heralds_all_expire_says_why():
+    expired = [[3, 7, "line_missing"], [4, 8, "charge"], [5, 8, "line_missing"]]
+    plans = [ScriptedPlan([], expired=expired), *(ScriptedPlan([]) for _ in range(9))]
+    assert "3 expired (charge, line_missing)" in run(ScriptedLab(*plans), 1).ended
 
 
 def test_no_plan_is_longer_than_the_limit():
@@ -273,8 +285,9 @@ def test_parties_that_settle_different_pairs_stop_the_run(monkeypatch):
     monkeypatch.setattr(
         lab, "_rows", lambda site, params: [[9, *row[1:]] if site == "bob" else row for row in rows(site, params)]
     )
-    with pytest.raises(QnodeError, match="settled herald 0 of plan plan-0 is another pair at the parties"):
-        run(lab, 1)
+    result = run(lab, 1)
+    assert result.ended.startswith("settled herald 0 of plan plan-0 is another pair at the parties")
+    assert result.pairs == []
 
 
 def test_a_plan_that_ends_early_ends_the_run_with_what_it_brought():
@@ -286,26 +299,67 @@ def test_a_plan_that_ends_early_ends_the_run_with_what_it_brought():
     assert result.accounting["alice"] == {"rounds": 1, "run": "run-1"}
 
 
-def test_a_readout_calibration_that_fails_is_an_error():
+def test_a_readout_calibration_that_fails_ends_the_run():
     lab = ScriptedLab()
     lab.counts, lab.calibration_outcome = None, "alice: AWG is silent"
-    with pytest.raises(PlanEndedError, match="readout calibration: alice: AWG is silent"):
-        run(lab, 1)
-
-
-def test_what_a_daemon_refuses_before_the_first_plan_is_an_error():
-    lab = ScriptedLab()
-    lab.fail_once("midpoint", "play", InstrumentError("the tagger is unplugged"))
-    with pytest.raises(InstrumentError, match="the tagger is unplugged"):
-        run(lab, 1)
+    result = run(lab, 1)
+    assert result.ended == "readout calibration: alice: AWG is silent"
+    assert (result.rounds, result.pairs, lab.proposed) == (0, [], [])
 
 
 def test_a_calibration_without_an_answer_ends(monkeypatch):
     monkeypatch.setattr(heralding, "STALL_S", 0.01)
     lab = ScriptedLab()
     lab.counts = None
-    with pytest.raises(PlanEndedError, match=r"no counts of alice after 0\.01 s"):
+    assert run(lab, 1).ended == "readout calibration: no counts of alice after 0.01 s"
+
+
+def test_what_a_daemon_could_not_do_ends_the_run_and_what_it_refuses_is_an_error():
+    lab = ScriptedLab()
+    lab.fail_once("midpoint", "play", InstrumentError("the tagger is unplugged"))
+    assert run(lab, 1).ended == "the tagger is unplugged"
+    lab.fail_once("midpoint", "play", MisuseError("no such link"))
+    with pytest.raises(MisuseError, match="no such link"):
         run(lab, 1)
+
+
+def test_a_refusal_after_the_first_plan_keeps_what_it_brought(monkeypatch):
+    lab = ScriptedLab(ScriptedPlan(some_heralds(3)))
+    play = lab._play
+
+    def once(site: str, params: Any) -> Any:
+        if lab.proposed:
+            raise MisuseError("midpoint is busy")
+        return play(site, params)
+
+    monkeypatch.setattr(lab, "_play", once)
+    result = run(lab, 4)
+    assert (result.ended, len(result.pairs)) == ("midpoint is busy", 3)
+
+
+def test_a_run_that_is_cancelled_aborts_its_plan_and_waits_until_all_are_at_rest():
+    lab = ScriptedLab(ScriptedPlan([], polls=10**9))
+
+    async def body() -> None:
+        playing = asyncio.Event()
+        work = run_heralding(
+            lab,  # type: ignore[arg-type]
+            lab.lab.links[0],
+            HeraldingOptions(heralds=1),
+            "run-1",
+            lambda progress: playing.set() if progress.phase == "heralding" else None,
+        )
+        task = asyncio.ensure_future(work)
+        await asyncio.wait_for(playing.wait(), 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
+
+    asyncio.run(body())
+    names = [name for _, name, _ in lab.calls]
+    since = lab.calls[names.index("abort") :]
+    assert since[0] == ("midpoint", "abort", {"run_id": "run-1", "reason": "interrupted by the operator"})
+    assert [(site, name) for site, name, _ in since[1:]] == [(s, "status") for s in ("alice", "bob", "midpoint")]
 
 
 def test_progress_tells_where_the_run_stands():
