@@ -17,6 +17,13 @@ __all__ = [
     "AwgElementPlayback",
     "AwgPlayback",
     "AwgSim",
+    "DetectorPlayback",
+    "DetectorSim",
+    "LaserBeam",
+    "LaserPlayback",
+    "LaserSim",
+    "MicrowavePlayback",
+    "MicrowaveSim",
     "PulserPlayback",
     "PulserSim",
     "TaggerPlayback",
@@ -101,6 +108,70 @@ class TaggerPlayback:
     external_reference: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class LaserBeam:
+    """What leaves one laser head."""
+
+    emission: bool
+    """False: dark, whatever the other fields say."""
+    power_mw: float
+    """Behind the head; 0 when dark."""
+    detuning_mhz: float
+    """From the frequency that the head has at its factory settings, which is where the lab's transition is."""
+    scan_mhz: float = 0.0
+    """Peak to peak, when a scan runs around that detuning."""
+    modulated: bool = False
+    """True: light only while the head's modulation input is high."""
+
+
+@dataclass(frozen=True, eq=False)
+class LaserPlayback:
+    """A laser, or a controller of several."""
+
+    revision: int
+    powered: bool
+    interlock_open: bool
+    """True: all beams are dark, by hardware."""
+    beams: Mapping[str, LaserBeam]
+    """By output: ``laser1``, ``laser2`` of a controller, ``out`` of a head with one."""
+
+
+@dataclass(frozen=True, eq=False)
+class MicrowavePlayback:
+    """A microwave source."""
+
+    revision: int
+    powered: bool
+    on: bool
+    """The output switch."""
+    frequency_hz: float
+    power_dbm: float
+    """Of the carrier, at full I/Q drive."""
+    phase_deg: float
+    iq_on: bool
+    """False: the I and Q inputs do nothing, the carrier runs through."""
+    pulse_modulated: bool = False
+    """True: the carrier passes only while the pulse modulator lets it."""
+    external_reference: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorPlayback:
+    """A driver of superconducting detectors; channels count from 1."""
+
+    revision: int
+    powered: bool
+    bias_ua: Mapping[int, float]
+    """Current that flows: 0 while the channel is disabled."""
+    enabled: Mapping[int, bool]
+    latched: Mapping[int, bool]
+    """True: the wire stays normal, no pulse comes until the bias has been taken away."""
+    efficiency: Mapping[int, float]
+    """Of what it is at the working bias, 0 to 1; 0 when disabled or latched."""
+    dark_rate: Mapping[int, float]
+    """Of what it is at the working bias; 0 when disabled or latched."""
+
+
 class PulserSim(Protocol):
     """A pulse sequencer as the world sees it. Methods are called from the world's thread and return at once."""
 
@@ -144,4 +215,40 @@ class TaggerSim(Protocol):
 
         Lab time of edge i is ``origin_ps + t_ps[i]``; ``channel`` is the input (from 1; 0 is START). Called from the
         world's thread in order of time; edges below the threshold or at a disabled input are left out already.
+        """
+
+
+class LaserSim(Protocol):
+    """A laser as the world sees it."""
+
+    name: str
+
+    @property
+    def playback(self) -> LaserPlayback:
+        """The newest one; read-only for the world."""
+
+
+class MicrowaveSim(Protocol):
+    """A microwave source as the world sees it."""
+
+    name: str
+
+    @property
+    def playback(self) -> MicrowavePlayback:
+        """The newest one; read-only for the world."""
+
+
+class DetectorSim(Protocol):
+    """A detector driver as the world sees it."""
+
+    name: str
+
+    @property
+    def playback(self) -> DetectorPlayback:
+        """The newest one; read-only for the world."""
+
+    def deliver_counts(self, counts: Mapping[int, int], until_ps: int) -> None:
+        """Pulses per channel since the last call, all that came up to lab time ``until_ps``.
+
+        Called from the world's thread. A driver that is never called counts a background of its own.
         """
