@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qnode.clock import PS_PER_S
-from simulators.instruments.sfifteen._pty import PtyPort
 from simulators.instruments.sfifteen._words import PS_PER_TICK, WordEncoder
 from simulators.kit import SimInstrument, SimTime, TaggerPlayback
+from simulators.kit.pty import PtyPort
 
 __all__ = ["TDC1"]
 

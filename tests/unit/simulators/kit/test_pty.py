@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qnode.errors import InstrumentError
-from simulators.instruments.sfifteen._pty import PtyPort
+from simulators.kit.pty import PtyPort
 
 
 def run(body: Coroutine[None, None, None]) -> None:
