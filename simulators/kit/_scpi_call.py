@@ -40,6 +40,7 @@ ERROR_TEXTS: Mapping[int, str] = {
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)")
 _SCALES = {"G": 1e9, "MA": 1e6, "K": 1e3, "": 1.0, "M": 1e-3, "U": 1e-6, "N": 1e-9, "P": 1e-12}
 _UNITS = ("HZ", "V", "S", "OHM")
+_UNSCALED_UNITS = ("DBM", "DB", "DEG", "PCT")
 
 
 class ScpiError(Exception):
@@ -133,7 +134,7 @@ def _number(text: str) -> float:
     if found is None:
         raise ScpiError(-104)
     value, unit = float(found[1]), found[2].upper()
-    if not unit:
+    if not unit or unit in _UNSCALED_UNITS:
         return value
     for name in _UNITS:
         if unit.endswith(name):

@@ -130,6 +130,7 @@ class ScpiDevice:
         self.setting("*ESE", lambda call: str(self._event_enable), self._set_event_enable)
         self.setting("*SRE", lambda call: str(self._service_enable), self._set_service_enable)
         self.query("SYSTem:ERRor[:NEXT]", lambda call: self._next_error())
+        self.query("SYSTem:ERRor:ALL", lambda call: self._all_errors())
         self.query("SYSTem:ERRor:COUNt", lambda call: str(len(self._errors)))
         self.query("SYSTem:VERSion", lambda call: "1999.0")
 
@@ -167,6 +168,12 @@ class ScpiDevice:
     def _next_error(self) -> str:
         code, text = self._errors.popleft() if self._errors else (0, ERROR_TEXTS[0])
         return f"{code},{quoted(text)}"
+
+    def _all_errors(self) -> str:
+        listed = [self._next_error()]
+        while self._errors:
+            listed.append(self._next_error())
+        return ",".join(listed)
 
     # Carrying out.
 

@@ -310,3 +310,16 @@ def test_empty_units_are_nothing(connection):
 
 def test_error_carries_its_code_and_detail():
     assert str(ScpiError(-222, "too hot")) == "Data out of range;too hot"
+
+
+def test_all_errors_in_one_reply(connection: ScpiConnection) -> None:
+    connection.feed(b"NONSENSE\nFREQ 2e9\n")
+    assert connection.feed(b"SYST:ERR:ALL?\n") == b'-113,"Undefined header;NONSENSE",-222,"Data out of range"\n'
+    assert connection.feed(b"SYST:ERR:ALL?\n") == b'0,"No error"\n'
+
+
+@pytest.mark.parametrize("unit", ["dBm", " dB", "DEG", " pct"])
+def test_units_that_have_no_multiples(bench: Bench, connection: ScpiConnection, unit: str) -> None:
+    connection.feed(f"FREQ -12.5{unit}\n".encode())
+    assert bench.log == [-12.5]
+    assert error_of(connection) == 0
