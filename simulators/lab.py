@@ -158,8 +158,11 @@ class SimulatedLab:
             await instrument.unplug()
         elif fault == "plug":
             await self._start_one(str(name), instrument)
+        elif fault in instrument.faults() and instrument.plug_state == "plugged":
+            instrument.faults()[str(fault)]()
         else:
-            raise MisuseError(f"no fault {fault!r} of {name}", hint="there are unplug and plug")
+            known = ", ".join((*instrument.faults(), "unplug and plug"))
+            raise MisuseError(f"no fault {fault!r} of {name} as it is now", hint=f"there are {known}")
         return {"instrument": name, "state": instrument.plug_state}
 
     async def _status(self, request: Mapping[str, Any]) -> dict[str, Any]:

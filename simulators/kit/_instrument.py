@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 __all__ = ["PlugState", "SimInstrument", "SimTime"]
@@ -66,6 +67,10 @@ class SimInstrument(abc.ABC):
         if self.plug_state == "plugged":
             self.plug_state = "unplugged"
             await self.power_down()
+
+    def faults(self) -> Mapping[str, Callable[[], None]]:
+        """What may happen to it besides losing its mains, by name; each is called in the event loop."""
+        return {}
 
     @abc.abstractmethod
     async def power_up(self) -> None:
