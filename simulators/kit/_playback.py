@@ -250,5 +250,6 @@ class DetectorSim(Protocol):
     def deliver_counts(self, counts: Mapping[int, int], until_ps: int) -> None:
         """Pulses per channel since the last call, all that came up to lab time ``until_ps``.
 
-        Called from the world's thread. A driver that is never called counts a background of its own.
+        Called from the world's thread, at least once a measurement period, also with nothing. A driver that is never
+        called counts what its detectors do in the dark.
         """
