@@ -14,6 +14,8 @@ MAX_TRIGGER_MV = 1000.0
 MIN_PERIOD_MS, MAX_PERIOD_MS = 10, 10_000
 _SWITCHING_UA = (25.0, 24.5, 25.5, 24.0)
 """No two wires are alike."""
+_STEP_DIGITS = 3
+"""The current source makes steps of 1 nA."""
 
 
 class RefusedError(Exception):
@@ -100,7 +102,7 @@ class Control:
         """Set the bias currents that were looked for."""
         self.searching = False
         self.found_ua = [
-            wire.bias_for_dark_rate_ua(rate_hz)
+            round(wire.bias_for_dark_rate_ua(rate_hz), _STEP_DIGITS)
             for wire, rate_hz in zip(self.wires, self.wanted_dark_counts, strict=True)
         ]
         self._tell("BiasCurrentAutoIV")
