@@ -26,6 +26,7 @@ def fault(lab_path: Path, instrument: str, what: str) -> None:
     site, _, name = instrument.partition(".")
     if not lab.sites[site].rack[name].simulated:
         raise MisuseError(f"{instrument} is not simulated", hint="pull its plug by hand")
+    # Which faults there are is for the instrument's simulator to say.
     answer = ask_simulators(load_world(lab_path).control, {"op": "fault", "instrument": instrument, "fault": what})
     say(f"{instrument}: {answer.get('state', what)}")
 

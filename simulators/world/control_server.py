@@ -1,7 +1,7 @@
 """The control endpoint of the simulators: JSON lines over TCP, one answer a line.
 
 ==========================================================================  ==========================================
-``{"op": "fault", "instrument": "alice.awg", "fault": "unplug" | "plug"}``  ``{"ok": true}``
+``{"op": "fault", "instrument": "alice.awg", "fault": "unplug"}``            ``plug``, and what `faults()` names
 ``{"op": "status"}``                                                        lab time, epoch, rounds, plugs, streams
 ``{"op": "photons"}``                                                       per node: light and microwaves right now
 ..                                                                          ``{"ok": false, "error": "..."}``

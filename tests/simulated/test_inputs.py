@@ -190,7 +190,6 @@ def test_what_is_no_lab_file_is_refused(lab, content):
     ("words", "code", "text"),
     [
         (["alice.laser", "unplug"], 2, "there is no instrument alice.laser - there are alice.pulser, alice.awg,"),
-        (["alice.awg", "burn"], 2, "fault burn is not known - faults are unplug and plug"),
         (["alice.awg", "unplug"], 1, "Connection refused - start them with `qnode simulate LAB`"),
     ],
 )
