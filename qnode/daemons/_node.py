@@ -490,7 +490,7 @@ class NodeDaemon(Party):
         self._positions.record(item, item.payload)
         message = decode_message(item.payload)
         if isinstance(message, Summary) and self.plan is not None and message.plan_id == self.plan.plan_id:
-            await self._note(message)
+            await self._note(message, self.plan)
         self.enter(message)
         if isinstance(message, Summary | Settlement | PlanEnd):
             self._progress.set()
@@ -498,9 +498,8 @@ class NodeDaemon(Party):
             # Who still waits for its first round need not wait any longer.
             self._all_armed.set()
 
-    async def _note(self, summary: Summary) -> None:
+    async def _note(self, summary: Summary, plan: Plan) -> None:
         """Of the rounds that the midpoint has now decided: heralds that are late, and ones that did not come."""
-        assert self.plan is not None
         rounds = range(summary.first_round, summary.stop_round)
         heralds = self.book(summary.plan_id).heralds
         came = [heralds[round_] for round_ in rounds if round_ in heralds]
@@ -509,7 +508,7 @@ class NodeDaemon(Party):
             self._doubts.update(dict.fromkeys(rounds, Reason.HERALD_MISSING))
         if came:
             try:
-                since_t0_ps = await self.clock.now_ps() - self.plan.t0_ps
+                since_t0_ps = await self.clock.now_ps() - plan.t0_ps
             except ClockError as error:
                 log_event("no lab time", error=str(error))
                 self._doubts.update(dict.fromkeys(rounds, Reason.CLOCK_FAULT))

@@ -36,6 +36,8 @@ RESTART_S = 30.0
 ABORT_S = 8.0
 HOPELESS_HERALDS = 30
 """A run that has settled none where so many were expected has a fault, not bad luck."""
+ROWS_S = 3.0
+"""Wall time for a node's answer while it may be gone; what it did not give comes with the next question."""
 
 
 class PlanEndedError(QnodeError):
@@ -396,7 +398,9 @@ class _Collector:
         fresh = await self._lab.call(self._link.via, "heralds", params)
         self._heralds.extend(msgspec.convert(fresh, list[Herald]))
         for node, rows in self._rows.items():
-            came = await self._lab.call(node, "rows", {"plan_id": self._plan_id, "since": len(rows)})
+            came = await self._lab.call(
+                node, "rows", {"plan_id": self._plan_id, "since": len(rows)}, timeout_s=ROWS_S
+            )
             rows.extend(msgspec.convert(came, list[NodeRow]))
         stop = min(len(self._heralds), *(len(rows) for rows in self._rows.values()))
         pairs = [self._pair(index) for index in range(self._joined, stop)]

@@ -109,6 +109,9 @@ def test_a_stopped_node_stops_lab_time_and_is_named(lab):
         alice.send_signal(signal.SIGCONT)
     assert result["exit"] == 1
     assert "nothing was heard of alice" in result["stderr"]
+    await_condition(
+        lambda: [e for e in lab.log() if e["event"] == "tags again" and e["site"] == "alice"], 30.0, "alice has tags"
+    )
     # Awake again, it hears how the plan ended, and its sums are those of the others.
     again = lab.run("--heralds", "50")
     assert again["exit"] == 0, again["stderr"]
