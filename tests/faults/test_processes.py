@@ -86,6 +86,7 @@ def test_daemons_take_up_simulators_that_were_started_anew(lab):
     with BackgroundRun(lab, "--heralds", "100000") as run:
         run.await_middle()
         lab.processes["simulators"].kill()
+        lab.processes["simulators"].wait(10)
         ended = run.result()
     assert ended["exit"] == 1
     require_heralds_once(lab, ended["run"], require_equal_sums(ended))
