@@ -326,6 +326,9 @@ def run_in_hand(
         clock.release(calibration * PS_PER_S + 9 * PS_PER_S // 10)
         t0_ps = await_true("plan accepted", lambda: _accepted(lab, "heralding")) * PS_PER_S
         clock.run_to(t0_ps - 9 * PS_PER_S // 10)
+        for node in ("alice", "bob"):
+            with Awg(lab, node) as awg:
+                await_true(f"{node}'s AWG waits for its trigger", lambda awg=awg: awg.ask(":AWGC:RST?") == "1")
         yield RunInHand(clock, t0_ps, process)
     finally:
         clock.close()

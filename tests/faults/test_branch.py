@@ -112,7 +112,6 @@ def test_exchanged_branch_waveforms_exchange_the_correlators(bright_lab, expecte
     with run_in_hand(bright_lab, 1800) as run:
         for node in ("alice", "bob"):
             with Awg(bright_lab, node) as awg:
-                assert awg.ask(":AWGC:RST?") == "1"
                 for channel in (1, 2, 3):
                     first, third = (awg.ask(f":SEQ:ELEM{line}:WAV{channel}?") for line in (2, 6))
                     awg.write(f":SEQ:ELEM2:WAV{channel} {third}", f":SEQ:ELEM6:WAV{channel} {first}")
