@@ -264,7 +264,9 @@ def _draw_trace(axes: Axes, line: DecodedLine, trace: Trace, base: int, unit_ps:
     peak = float(np.abs(trace.volts).max())
     if not peak:
         return
-    times = np.append(trace.start_ps, line.length_ps) / unit_ps
-    heights = base + 0.45 * np.append(trace.volts, trace.volts[-1]) / peak
+    # A level that lasts is two points, not one a sample: a drawing of two nodes would weigh tens of megabytes.
+    moves = np.flatnonzero(np.diff(trace.volts, prepend=np.nan))
+    times = np.append(trace.start_ps[moves], line.length_ps) / unit_ps
+    heights = base + 0.45 * np.append(trace.volts[moves], trace.volts[-1]) / peak
     axes.fill_between(times, base, heights, step="post", color=colour, alpha=0.25, lw=0)
     axes.plot(times, heights, drawstyle="steps-post", color=colour, lw=0.9)

@@ -25,7 +25,8 @@ def list_runs(data: Path, as_json: bool) -> None:
         return
     table = Table()
     for column in ("run", "experiment", "link", "heralds wanted", "state"):
-        table.add_column(column)
+        # Whole, so that it can be copied into `qnode show`.
+        table.add_column(column, no_wrap=column == "run")
     for run in found:
         state = str(run.get("state", ""))
         table.add_row(

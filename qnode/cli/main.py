@@ -138,6 +138,14 @@ def midpoint(
 
 
 @app.command()
+def status(lab: LabFile, data: DataFolder = None, json: Json = False) -> None:
+    """Which daemons of a lab answer, and what they are doing."""
+    from qnode.cli import _status
+
+    _guard(_status.status, lab, data, json)
+
+
+@app.command()
 def runs(
     data: Annotated[Path, typer.Option("--data", help="Data folder.")] = Path("qnode-data"), json: Json = False
 ) -> None:
