@@ -25,6 +25,7 @@ __all__ = ["TDC1"]
 _MODEL = "S-Fifteen TDC1"
 _WORD_BYTES = 4
 _MAX_READ_BYTES = 1 << 20
+_MAX_LINE_BYTES = 4096
 """Of one `TDC1.read`, so that a stream faster than its reader can't hold it for ever."""
 _QUIET_S = 0.05
 """Silence after `abort` that counts as the end of the stream; a USB frame is 1 ms."""
@@ -198,7 +199,7 @@ class TDC1(Instrument):
         if self._streaming:
             raise MisuseError(f"{self.name}: {cmd!r} while it streams", hint="call stop() first")
         self.write_raw(cmd)
-        line: bytes = self._guarded(cmd, lambda port: port.read_until(b"\n"))
+        line = self._read_line(cmd)
         if not line.endswith(b"\n"):
             self._guarded(cmd, lambda port: port.reset_input_buffer())
             raise self._fault(
@@ -234,16 +235,27 @@ class TDC1(Instrument):
                 asked=asked,
             ) from error
 
-    def _receive(self, waiting_s: float, limit: int) -> bytes:
-        def take(port: serial.Serial) -> bytes:
-            # Not pyserial's read(): it sets the terminal up anew at each change of its time-out.
-            if not select.select([port.fileno()], [], [], waiting_s)[0]:
-                return b""
-            if not (data := os.read(port.fileno(), limit)):
-                raise OSError("the device hung up")
-            return data
+    def _read_line(self, asked: str) -> bytes:
+        """Bytes up to a line's end, or what came within the time-out."""
+        line = b""
+        deadline = time.monotonic() + self._timeout_s
+        while not line.endswith(b"\n") and (left_s := deadline - time.monotonic()) > 0:
+            line += self._receive(left_s, _MAX_LINE_BYTES, asked=asked)
+        return line
 
-        received: bytes = self._guarded("reading words", take)
+    def _receive(self, waiting_s: float, limit: int, *, asked: str = "reading words") -> bytes:
+        def take(port: serial.Serial) -> bytes:
+            # Not pyserial's read(): it sets the terminal up anew at each change of its time-out, and takes a terminal
+            # that says "readable" and then has nothing for a lost one. Only a hang-up is a hang-up.
+            poll = select.poll()
+            poll.register(port.fileno(), select.POLLIN)
+            for _, event in poll.poll(waiting_s * 1e3):
+                if event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
+                    raise OSError("the device hung up")
+                return os.read(port.fileno(), limit)
+            return b""
+
+        received: bytes = self._guarded(asked, take)
         return received
 
     def _abort_stream(self) -> None:
