@@ -134,6 +134,7 @@ class _Command:
             ):
                 self.connection = connection
                 await connection.require_same_lab()
+                await connection.await_ready()
                 result = await run_heralding(
                     connection,
                     self.link,

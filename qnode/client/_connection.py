@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,9 @@ __all__ = ["OPERATOR", "LabConnection"]
 OPERATOR = "operator"
 """The identity under which people and experiments speak on the bus."""
 STATUS_S = 2.0
+READY_S = 20.0
+"""Wall time within which a lab that answers must be healthy: a tagger needs a pulse per second first."""
+POLL_S = 0.1
 
 
 class LabConnection:
@@ -81,3 +85,26 @@ class LabConnection:
                     f"{name} runs another lab file than {self.lab_path}",
                     hint="stop it and start it again with this one",
                 )
+
+    async def await_ready(self, timeout_s: float = READY_S) -> None:
+        """Return when every daemon says that it is ready.
+
+        Raises:
+            NetworkError: one is not, in ``timeout_s``; the text says what it is.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            statuses = await self.statuses()
+            waiting = {
+                name: "does not answer" if status is None else status["state"]
+                for name, status in statuses.items()
+                if status is None or status["state"] != "ready"
+            }
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                said = "; ".join(f"{name}: {state}" for name, state in waiting.items())
+                raise NetworkError(
+                    f"not ready after {timeout_s:g} s: {said}", hint="`qnode status` shows all of them"
+                )
+            await asyncio.sleep(POLL_S)

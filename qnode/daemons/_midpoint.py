@@ -263,6 +263,11 @@ class MidpointDaemon(Party):
             self._raise_failures(link)
             await self._await_change(deadline, f"{', '.join(set(link.between) - set(self._armed))} did not arm")
         now_ms = await self.clock.now_ps() // PS_PER_MS
+        if now_ms > (plan.t0_ps - LAST_CALL_PS) // PS_PER_MS:
+            raise QnodeError(
+                f"all armed at lab time {now_ms} ms, less than 0.1 s before T0",
+                hint="uploads took too long for this plan; run it again, the waveforms are there now",
+            )
         for node, armed in self._armed.items():
             if armed.t0_tai_s != plan.t0_tai_s or not 0 <= now_ms - armed.lab_time_ms <= 1000 + LABEL_TOLERANCE_MS:
                 raise QnodeError(

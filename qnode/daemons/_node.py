@@ -149,6 +149,12 @@ class NodeDaemon(Party):
             "calibration": self._calibration_of,
         }
 
+    def health(self) -> str:
+        """``degraded`` while the tagger reads no pulse per second: no plan can be accepted."""
+        if self.state == "ready" and self._labels.last_label is None:
+            return f"degraded: {self.host.name_of('time_tagger')} reads no pulse per second"
+        return super().health()
+
     # --- plans -------------------------------------------------------------------------------------------------
 
     async def _propose(self, params: bytes) -> dict[str, Any]:
@@ -272,6 +278,7 @@ class NodeDaemon(Party):
         self._watch_rounds(plan)
         now = await self.clock.wait_until(plan.t0_ps - HOLD_PS)
         await self._await_label(plan.t0_tai_s - 1)
+        self._labels.check(now / PS_PER_S)
         pulser = self.host.name_of("pulse_sequencer")
         await self.host.call(pulser, "arm", self._compile(plan)[pulser])
         await self.clock.release(plan.t0_ps - LAST_CALL_PS // 2)

@@ -227,7 +227,12 @@ class Party:
     def enter(self, message: Message) -> None:
         """Enter a record into the book of its plan; a plan opens its book."""
         if isinstance(message, Plan) and message.plan_id not in self.books:
-            link = self.lab.link(message.link)
+            try:
+                link = self.lab.link(message.link)
+            except KeyError:
+                # An old plan of a link that has left the lab file: its book is closed with the file.
+                log_event("plan of an unknown link", plan=message.plan_id, link=message.link)
+                return
             self.books[message.plan_id] = PlanBook(message, self.site, link.via, link.between)
         elif (book := self.books.get(message.plan_id)) is not None:
             book.enter(message)
@@ -277,13 +282,17 @@ class Party:
 
     # --- calls -----------------------------------------------------------------------------------------------------
 
+    def health(self) -> str:
+        """One word for a person: ``ready``, or what stands in the way of a plan."""
+        return self.state
+
     async def _status(self, _params: Any) -> dict[str, Any]:
         now = None
         with contextlib.suppress(Exception):
             now = await self.clock.now_ps()
         return {
             "site": self.site,
-            "state": self.state,
+            "state": self.health(),
             "pid": os.getpid(),
             "lab_sha256": self.lab_sha256,
             "boot_id": self.stream.boot_id.hex(),

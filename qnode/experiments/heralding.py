@@ -215,7 +215,7 @@ class _Heralding:
         measured = self.lab.lab.calibration.links[self.link.name].herald_probability_per_round
         if result.pairs:
             p = len(result.pairs) / result.rounds
-        elif result.rounds == 0 and measured is not None:
+        elif result.rounds == 0 and measured is not None and measured.value > 0:
             p = measured.value
         elif result.rounds == 0:
             return PILOT_ROUNDS

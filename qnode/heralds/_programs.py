@@ -33,6 +33,11 @@ QUIET_PS = 100_000
 """Without a charge slot a round's tags begin so long before its sync: the branch of the round before is over."""
 
 
+GUARD_PS = 20_000
+"""Windows for photons reach so far beyond the light: stamps have a grid (2 ns) whose phase differs from start to start,
+and a photon at the edge must not count in one run and not in the next."""
+
+
 @dataclass(frozen=True)
 class NodeWindows:
     """Where a node looks for what, in picoseconds on its tagger's scale from a round sync's tag."""
@@ -137,15 +142,16 @@ class LinkPrograms:
         photons = (through(self.lab, f"{tagger}.in1") or 0) - (through(self.lab, f"{tagger}.in2") or 0)
         charge = (-QUIET_PS, -QUIET_PS)
         if round_.charge_window_ps is not None:
-            charge = round_.charge_window_ps[0] + photons, round_.charge_window_ps[1] + photons
+            opens, closes = round_.charge_window_ps
+            charge = opens + photons - GUARD_PS, closes + photons + GUARD_PS
         branch = round_.attempt_end_ps - self.link.attempt_period_ps + photons
         return NodeWindows(
             charge_open_ps=charge[0],
             charge_close_ps=charge[1],
             line_open_ps=self.timing.node_line_open_ps[node],
             line_width_ps=self.link.detection_window_ps,
-            readout_open_ps=round_.readout_window_ps[0] + branch,
-            readout_close_ps=round_.readout_window_ps[1] + branch,
+            readout_open_ps=round_.readout_window_ps[0] + branch - GUARD_PS,
+            readout_close_ps=round_.readout_window_ps[1] + branch + GUARD_PS,
         )
 
     def shot_windows(self, node: str, shots: ReadoutCalibration) -> list[tuple[int, int]]:
@@ -156,7 +162,7 @@ class LinkPrograms:
         for kind in (shots.bright, shots.dark):
             for shot in range(kind.shots):
                 start = kind.start_ps + shot * kind.spacing_ps + photons
-                windows.append((start, start + kind.length_ps))
+                windows.append((start - GUARD_PS, start + kind.length_ps + GUARD_PS))
         return windows
 
     def node_calibration(self, node: str) -> NodeCalibration:

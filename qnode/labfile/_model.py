@@ -124,7 +124,8 @@ class Midpoint(Site):
 class Round(Entry):
     """The slots of a round: charge slot, phase slot, attempts, branch slot."""
 
-    attempts: int = Field(ge=1, le=65536)
+    attempts: int = Field(ge=1, le=32767)
+    """Attempts in a round; columns of the ledger hold 16 bits each."""
     charge_check_us: float = Field(ge=0)
     phase_us: float = Field(ge=0)
     branch_us: float = Field(gt=0)

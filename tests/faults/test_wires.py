@@ -47,7 +47,7 @@ def refusal(lab, node):
     assert result.returncode == 1, result.stdout
     assert not any(entry.get("plan_kind") == "heralding" for entry in lab.log())
     said = result.stderr.splitlines()[-1]
-    assert said.startswith("qnode: readout calibration: ")
+    assert said.startswith("qnode: the run ended early: readout calibration: ")
     assert node in said
     return said
 

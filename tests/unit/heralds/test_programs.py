@@ -188,17 +188,17 @@ def test_what_is_uploaded_brings_photons_into_the_gates_and_the_line_back_in_tim
 
 
 def test_windows_of_a_node(lab_with):
-    # Photons reach in1 after 40, the sync in2 after 10: tags 30 later than at the qubit.
+    # Photons reach in1 after 40, the sync in2 after 10: tags 30 later than at the qubit. Light is counted 20 beyond it.
     assert programs_of(lab_with()).windows("alice") == NodeWindows(
         # Light from the start of the slot (pulser to qubit 50), the trigger 100 us + 10 later: 50 - 100 010 + 30.
-        charge_open_ps=-99_930 * NS,
-        charge_close_ps=-930 * NS,
+        charge_open_ps=(-99_930 - 20) * NS,
+        charge_close_ps=(-930 + 20) * NS,
         line_open_ps=3_166 * NS,
         line_width_ps=25 * NS,
         # From 10 + 30 after the edge; echo 100, basis as far behind it as the rotation is before (2 500): 3 200.
         # Its 100 and a gap of 100: readout light from 3 400 for 3 700.
-        readout_open_ps=(40 + 3_400 + 30) * NS,
-        readout_close_ps=(40 + 7_100 + 30) * NS,
+        readout_open_ps=(40 + 3_400 + 30 - 20) * NS,
+        readout_close_ps=(40 + 7_100 + 30 + 20) * NS,
     )
 
 
@@ -213,7 +213,7 @@ def test_shot_windows_of_a_readout_calibration(lab_with):
     windows = programs.shot_windows("alice", shots)
     # A shot is 2 700 of pump and rotation, 3 700 of light, 300 of tail; 250 x 5 500 + 19 000 have room for 2 x 104.
     assert len(windows) == 208
-    assert windows[0] == ((10 + 30 + 2_700 + 30) * NS, (2_770 + 3_700) * NS)
+    assert windows[0] == ((10 + 30 + 2_700 + 30 - 20) * NS, (2_770 + 3_700 + 20) * NS)
     starts = np.array([start for start, _ in windows])
     assert (np.diff(starts) == 6_700 * NS).all()
     assert programs_sha256(uploads) != programs_sha256(programs.heralding("alice", 7))
