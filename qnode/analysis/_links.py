@@ -176,7 +176,8 @@ def double_click(
         eta_b: of the second.
         dark: probability of a noise click, per detector and window.
         visibility: indistinguishability V, the squared overlap of the two photons.
-        p2_a: double excitation of the first node; lowers the coherence by sqrt(1 - p2), adds no clicks.
+        p2_a: double excitation of the first node; each of its two pulses lowers the coherence by sqrt(1 - p2) and adds
+            no clicks.
         p2_b: of the second.
 
     Returns:
@@ -204,7 +205,7 @@ def double_click(
         "10": alpha_a * (1 - alpha_b) * one_each,
         "11": alpha_a * alpha_b * two_and_none,
     }
-    not_twice = math.sqrt((1 - p2_a) * (1 - p2_b))
+    not_twice = (1 - p2_a) * (1 - p2_b)
     odd = math.sqrt(alpha_a * (1 - alpha_a) * alpha_b * (1 - alpha_b))
     return _heralded(joint, odd * eta_a * eta_b * (1 - dark) ** 2 * visibility * not_twice)
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from qnode.bus import Client, Handler, Item, JournalPositions, StreamSubscriber
 from qnode.clock import ClockError
+from qnode.daemons._live import LiveRates
 from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party, endpoint_of
-from qnode.daemons._recorder import PPS, NodeRecorder, PpsLabels, ShotCounter
+from qnode.daemons._recorder import LINE, PHOTONS, PPS, SYNC, NodeRecorder, PpsLabels, ShotCounter
+from qnode.daemons._tape import PlanTape
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
@@ -61,9 +63,11 @@ class NodeDaemon(Party):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._labels = PpsLabels()
+        self._rates = LiveRates((PHOTONS, SYNC, LINE, PPS), lambda rates: self._tap.send("tags.rates", rates))
         self._decoder = Tdc1Decoder(prompt=True)
         self._pulse_seen = asyncio.Event()
         self._recorder: NodeRecorder | None = None
+        self._tape: PlanTape | None = None
         self._shots: ShotCounter | None = None
         self._waiting: list[ColumnArrays] = []
         self._rows: list[Any] = []
@@ -334,6 +338,7 @@ class NodeDaemon(Party):
             shots, _ = programs.calibration(self.site, plan.rounds)
             self._shots = ShotCounter(plan, programs.shot_windows(self.site, shots), first_sync)
             return
+        self._tape = PlanTape.open(self.data_folder, self.site, plan, self._labels.tag_of(plan.t0_tai_s))
         calibration = programs.node_calibration(self.site)
         self._recorder = NodeRecorder(
             plan,
@@ -434,6 +439,10 @@ class NodeDaemon(Party):
             self._accepted.cancel()
         self._recorder, self._shots = None, None
         await self.rest()
+        # Before the plan is forgotten: whoever sees this node at rest finds its tags whole.
+        tape, self._tape = self._tape, None
+        if tape is not None:
+            await tape.close()
         self.plan, self._play, self._accepted = None, None, None
 
     # --- what comes in ---
@@ -477,8 +486,11 @@ class NodeDaemon(Party):
             pulses = block.t_ps[block.channel == PPS]
             if len(pulses):
                 await self._label(pulses)
+            self._rates.feed(block.channel, self._decoder.horizon_ps)
             if self._recorder is not None:
                 self._recorder.feed(block, self._decoder.horizon_ps)
+                if self._tape is not None:
+                    self._tape.put(block)
             if self._shots is not None:
                 self._shots.feed(block, self._decoder.horizon_ps)
 

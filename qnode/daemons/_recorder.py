@@ -14,7 +14,7 @@ from qnode.errors import QnodeError
 from qnode.heralds import ColumnArrays, NodeRow, NodeWindows, Plan, Reason
 from qnode.tags import TagBlock, WindowTrain, fold_relative
 
-__all__ = ["PHOTONS", "PPS", "SYNC", "NodeRecorder", "PpsError", "PpsLabels", "ShotCounter"]
+__all__ = ["LINE", "PHOTONS", "PPS", "SYNC", "NodeRecorder", "PpsError", "PpsLabels", "ShotCounter"]
 
 PHOTONS, SYNC, LINE, PPS = 1, 2, 3, 4
 PS_PER_S = 1_000_000_000_000

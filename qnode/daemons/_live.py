@@ -1,0 +1,85 @@
+"""What a running tagger shows on the tap: count rates, and histograms that grow. For eyes only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LiveHistogram", "LiveRates"]
+
+EVERY_S = 0.5
+PS_PER_S = 1_000_000_000_000
+
+Int64 = NDArray[np.int64]
+
+
+class LiveRates:
+    """Count rates of a tagger's inputs, sent some times a second.
+
+    Args:
+        inputs: which inputs.
+        send: takes ``{"rates_hz": {input: rate}, "seconds": lab time they are of}``.
+        now_s: monotonic wall time; tests bring their own.
+    """
+
+    def __init__(
+        self, inputs: Sequence[int], send: Callable[[Any], None], now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._inputs = tuple(inputs)
+        self._send, self._now_s = send, now_s
+        self._counts = np.zeros(256, np.int64)
+        self._from_ps: int | None = None
+        self._sent_s = now_s()
+
+    def feed(self, channel: NDArray[np.uint8], horizon_ps: int) -> None:
+        """Count tags that came up to ``horizon_ps`` of the tagger's own time."""
+        if self._from_ps is None or horizon_ps < self._from_ps:  # a tagger that was started anew counts from zero
+            self._from_ps = horizon_ps
+            self._counts[:] = 0
+            return
+        self._counts += np.bincount(channel, minlength=256)
+        span_s = (horizon_ps - self._from_ps) / PS_PER_S
+        if self._now_s() - self._sent_s < EVERY_S or span_s <= 0:
+            return
+        rates = {str(channel): float(self._counts[channel]) / span_s for channel in self._inputs}
+        self._send({"rates_hz": rates, "seconds": span_s})
+        self._counts[:] = 0
+        self._from_ps, self._sent_s = horizon_ps, self._now_s()
+
+
+class LiveHistogram:
+    """A histogram that grows through a plan, sent some times a second.
+
+    Args:
+        start_ps: lower edge of the first bin.
+        bin_ps: width of a bin.
+        bins: how many; what lies outside is left out.
+        send: takes ``{"start_ps", "bin_ps", "counts"}``.
+        now_s: monotonic wall time; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        start_ps: int,
+        bin_ps: int,
+        bins: int,
+        send: Callable[[Any], None],
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.start_ps, self.bin_ps = start_ps, bin_ps
+        self.counts = np.zeros(bins, np.int64)
+        self._send, self._now_s = send, now_s
+        self._sent_s = now_s()
+
+    def feed(self, value_ps: Int64) -> None:
+        """Add values; send when it is time."""
+        index = (np.asarray(value_ps, np.int64) - self.start_ps) // self.bin_ps
+        inside = index[(index >= 0) & (index < len(self.counts))]
+        self.counts += np.bincount(inside, minlength=len(self.counts))
+        if self._now_s() - self._sent_s >= EVERY_S:
+            self._sent_s = self._now_s()
+            self._send({"start_ps": self.start_ps, "bin_ps": self.bin_ps, "counts": self.counts.tolist()})

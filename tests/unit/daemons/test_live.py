@@ -1,0 +1,55 @@
+"""Live views: numbers on the tap, by hand."""
+
+import numpy as np
+import pytest
+
+from qnode.daemons._live import LiveHistogram, LiveRates
+
+
+class Wall:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def wall():
+    return Wall()
+
+
+def test_rates_are_counts_over_lab_time_and_come_twice_a_second_of_wall_time(wall):
+    sent = []
+    rates = LiveRates((1, 4), sent.append, now_s=wall)
+    rates.feed(np.array([1, 1], np.uint8), 10_000_000_000_000)  # opens the interval: what came before is not counted
+    rates.feed(np.array([1, 1, 1, 4], np.uint8), 10_500_000_000_000)
+    assert sent == []
+    wall.now += 0.5
+    rates.feed(np.array([1, 2], np.uint8), 12_000_000_000_000)
+    # Four of input 1 and one of input 4 in 2 s; input 2 was not asked for.
+    assert sent == [{"rates_hz": {"1": 2.0, "4": 0.5}, "seconds": 2.0}]
+    wall.now += 0.5
+    rates.feed(np.array([4], np.uint8), 13_000_000_000_000)
+    assert sent[1] == {"rates_hz": {"1": 0.0, "4": 1.0}, "seconds": 1.0}
+
+
+def test_a_tagger_that_starts_anew_starts_the_interval_anew(wall):
+    sent = []
+    rates = LiveRates((1,), sent.append, now_s=wall)
+    rates.feed(np.array([1], np.uint8), 5_000_000_000_000)
+    wall.now += 1
+    rates.feed(np.array([1], np.uint8), 1_000_000_000)
+    assert sent == []
+    rates.feed(np.array([1], np.uint8), 1_001_000_000_000)
+    assert sent == [{"rates_hz": {"1": 1.0}, "seconds": 1.0}]
+
+
+def test_a_histogram_grows_and_leaves_out_what_lies_outside(wall):
+    sent = []
+    histogram = LiveHistogram(-10, 5, 3, sent.append, now_s=wall)
+    histogram.feed(np.array([-11, -10, -6, -5, 4, 5]))
+    assert sent == []
+    wall.now += 0.5
+    histogram.feed(np.array([4]))
+    assert sent == [{"start_ps": -10, "bin_ps": 5, "counts": [2, 1, 2]}]
