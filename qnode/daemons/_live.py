@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LiveHistogram", "LiveRates"]
+from qnode.tags import Axis, Correlator, TagBlock
+
+__all__ = ["LiveClicks", "LiveHistogram", "LiveRates"]
 
 EVERY_S = 0.5
+ARRIVAL_BINS = 50
+CORRELATION = Axis.symmetric(100_000, 200)
 PS_PER_S = 1_000_000_000_000
 
 Int64 = NDArray[np.int64]
@@ -83,3 +87,40 @@ class LiveHistogram:
         if self._now_s() - self._sent_s >= EVERY_S:
             self._sent_s = self._now_s()
             self._send({"start_ps": self.start_ps, "bin_ps": self.bin_ps, "counts": self.counts.tolist()})
+
+
+class LiveClicks:
+    """A midpoint's clicks through a plan: rates, arrival times in the detection window, detectors against each other.
+
+    Args:
+        window_ps: width of the detection window.
+        send: takes a topic (``clicks.rates``, ``clicks.arrival``, ``clicks.correlation``) and its payload.
+        now_s: monotonic wall time; tests bring their own.
+    """
+
+    def __init__(
+        self, window_ps: int, send: Callable[[str, Any], None], now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._send, self._now_s = send, now_s
+        self._rates = LiveRates((1, 2, 3, 4), lambda rates: send("clicks.rates", rates), now_s)
+        bin_ps = max(1, window_ps // ARRIVAL_BINS)
+        self._arrival = LiveHistogram(0, bin_ps, -(-window_ps // bin_ps), lambda h: send("clicks.arrival", h), now_s)
+        self._correlator = Correlator(1, 2, CORRELATION, backend="numpy")
+        self._sent_s = now_s()
+
+    def feed(self, tags: TagBlock, offsets_ps: Int64, horizon_ps: int) -> None:
+        """Take the tags of decided rounds, in order.
+
+        Args:
+            tags: of all inputs.
+            offsets_ps: of the clicks inside windows, from their opening.
+            horizon_ps: end of these rounds, on the scale of the tags.
+        """
+        self._rates.feed(tags.channel, horizon_ps)
+        self._arrival.feed(offsets_ps)
+        self._correlator.feed(tags)
+        if self._now_s() - self._sent_s >= EVERY_S:
+            self._sent_s = self._now_s()
+            counts = self._correlator.histogram.counts.tolist()
+            start_ps, bin_ps = CORRELATION.first_ps, CORRELATION.width_ps
+            self._send("clicks.correlation", {"start_ps": start_ps, "bin_ps": bin_ps, "counts": counts})

@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from qnode.bus import BootChange, Client, FilePositions, Handler, Item, StreamSubscriber
+from qnode.daemons._live import LiveClicks
 from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, QUIET_S, SILENT_S, Party, endpoint_of
+from qnode.daemons._tape import PlanTape
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
@@ -64,6 +66,8 @@ class MidpointDaemon(Party):
         self._armed: dict[str, Armed] = {}
         self._failures: dict[str, str] = {}
         self._changed = asyncio.Event()
+        self._tape: PlanTape | None = None
+        self._live: LiveClicks | None = None
         self._streams: dict[str, StreamSubscriber] = {}
         self._asked_s = 0.0
         """Wall time at which somebody last asked how the plan stands."""
@@ -200,6 +204,8 @@ class MidpointDaemon(Party):
                 # Whoever lost its mains since the last plan is connected anew here.
                 await self._quiet(plan)
                 await self._start_recording(plan)
+                self._tape = PlanTape.open(self.data_folder, self.site, plan, 0)
+                self._live = LiveClicks(link.detection_window_ps, self._tap.send)
             await self._arm_all(plan, link)
             if plan.kind == "heralding":
                 await self._decide_rounds(plan, link)
@@ -214,6 +220,9 @@ class MidpointDaemon(Party):
             self._outcomes[plan.plan_id] = "done"
         finally:
             await self.rest()
+            tape, self._tape = self._tape, None
+            if tape is not None:
+                await tape.close()
             self.plan = None
 
     async def _ask_all(self, link: Link, call: str, params: Any) -> None:
@@ -359,6 +368,10 @@ class MidpointDaemon(Party):
         self.publish(decision.column.column(plan.plan_id, self.site, midpoint=True))
         self.publish(Summary(plan_id=plan.plan_id, first_round=first, stop_round=stop, heralds=len(decision.heralds)))
         self._columns.setdefault(self.site, []).append(decision.column)
+        if self._tape is not None:
+            self._tape.put(decision.tags)
+        if self._live is not None:
+            self._live.feed(decision.tags, decision.offsets_ps, stop * plan.round_period_ps)
 
     async def _settle(self, plan: Plan, link: Link, book: PlanBook, decided: int) -> None:
         """Settle the rounds that all three have recorded."""

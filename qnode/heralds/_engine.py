@@ -18,7 +18,7 @@ from qnode.errors import InstrumentError
 from qnode.heralds._ledger import ColumnArrays, Reason
 from qnode.heralds._messages import Herald, Plan
 from qnode.heralds._timing import LinkTiming
-from qnode.tags import WindowTrain, click_patterns, decoder, fold_relative
+from qnode.tags import TagBlock, WindowTrain, click_patterns, decoder, fold_relative
 
 __all__ = ["DETECTORS", "LINE", "SYNC", "Decision", "Engine"]
 
@@ -36,10 +36,15 @@ HERALD_LIFETIME_PS = 10_000_000_000_000
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """A range of decided rounds: the midpoint's column and its heralds."""
+    """A range of decided rounds: the midpoint's column, its heralds, and the tags that they were decided from."""
 
     column: ColumnArrays
     heralds: list[Herald]
+    tags: TagBlock
+    """Detectors, line and round syncs, in order; times from the sync of the plan's round 0. Tags of rounds without their
+    sync are not in it: they have no time."""
+    offsets_ps: NDArray[np.int64]
+    """Clicks inside detection windows: from the opening of the window."""
 
 
 class Engine:
@@ -129,7 +134,18 @@ class Engine:
         pattern[mask > 0] = 0
         attempt[mask > 0] = -1
         self.decided = stop_round
-        return Decision(ColumnArrays(first, attempt, pattern, mask), heralds)
+        sync_round = first + np.flatnonzero(has_sync)
+        tags = self._in_order(
+            np.concatenate((click_round, line_round, sync_round)),
+            np.concatenate((click_rel, line_rel, np.zeros(len(sync_round), np.int64))),
+            np.concatenate((click_channel, line_channel, np.full(len(sync_round), SYNC, np.uint8))),
+        )
+        return Decision(ColumnArrays(first, attempt, pattern, mask), heralds, tags, clicks.offset_ps)
+
+    def _in_order(self, round_: NDArray[np.int64], rel_ps: NDArray[np.int64], channel: NDArray[np.uint8]) -> TagBlock:
+        t_ps = round_ * self.plan.round_period_ps + rel_ps
+        order = np.argsort(t_ps, kind="stable")
+        return TagBlock(t_ps[order], channel[order])
 
     def _herald(self, round_: int, attempt: int, pattern: int, offset_ps: int) -> Herald:
         plan = self.plan

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from qnode.daemons._live import LiveHistogram, LiveRates
+from qnode.daemons._live import LiveClicks, LiveHistogram, LiveRates
+from qnode.tags import TagBlock
 
 
 class Wall:
@@ -53,3 +54,21 @@ def test_a_histogram_grows_and_leaves_out_what_lies_outside(wall):
     wall.now += 0.5
     histogram.feed(np.array([4]))
     assert sent == [{"start_ps": -10, "bin_ps": 5, "counts": [2, 1, 2]}]
+
+
+def test_clicks_show_rates_arrivals_and_detectors_against_each_other(wall):
+    sent = {}
+    live = LiveClicks(25_000, sent.__setitem__, now_s=wall)
+    live.feed(TagBlock.from_arrays([], []), np.zeros(0, np.int64), 0)
+    wall.now += 1
+    # Detector 1 at 1 us, detector 2 at 1.0305 us: the stop comes 30.5 ns after the start.
+    tags = TagBlock.from_arrays([1_000_000, 1_030_500], [1, 2])
+    live.feed(tags, np.array([700, 24_999]), 2_000_000_000_000)
+    assert sent["clicks.rates"]["rates_hz"] == {"1": 0.5, "2": 0.5, "3": 0.0, "4": 0.0}
+    arrival = sent["clicks.arrival"]
+    assert (arrival["bin_ps"], sum(arrival["counts"]), arrival["counts"][1], arrival["counts"][49]) == (500, 2, 1, 1)
+    correlation = sent["clicks.correlation"]
+    bin_of_pair = correlation["counts"].index(1)
+    left = correlation["start_ps"] + bin_of_pair * correlation["bin_ps"]
+    assert sum(correlation["counts"]) == 1
+    assert left <= 30_500 < left + correlation["bin_ps"]
