@@ -168,10 +168,11 @@ class PairedLink:
         rate = -np.log1p(-np.minimum(np.array(chance), 1 - 1e-16))
         edges = np.cumsum(rate[index[first:stop]]) if stop > first else np.zeros(0)
         total = float(edges[-1]) if edges.size else 0.0
-        if total <= 0:
+        hits = int(generator.poisson(rounds * total)) if total > 0 else 0
+        if not hits:
             empty = np.zeros(0, dtype=np.int64)
             return Photons(empty, empty, empty)
-        at = generator.random(generator.poisson(rounds * total)) * (rounds * total)
+        at = generator.random(hits) * (rounds * total)
         row = np.minimum((at // total).astype(np.int64), rounds - 1)
         pair = first + np.minimum(np.searchsorted(edges, at - row * total, side="right"), edges.size - 1)
         row, pair = np.divmod(np.unique(row * self.tries + pair), self.tries)

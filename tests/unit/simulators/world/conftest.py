@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -340,3 +341,9 @@ def make_double_bench(make_bench: Callable[..., Bench]) -> Callable[..., Bench]:
         return bench
 
     return make
+
+
+@pytest.fixture
+def programs_of() -> Any:
+    """The builders of programs in this module, by name."""
+    return SimpleNamespace(double_midpoint_steps=double_midpoint_steps)
