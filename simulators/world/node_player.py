@@ -275,6 +275,10 @@ class NodePlayer:
             self._operators[key] = self._spin.histories(operations, (first, second), stop_ps, frame_ps)
         return self._operators[key]
 
+    def emission(self, waveform: Waveform, number: int) -> float:
+        """P(a photon of one of the optical pulses of a pass), numbered from 0."""
+        return float(np.einsum("aabbii->a", self.histories(waveform, number, None)).real[1])
+
     def herald_weights(self, jump: Jump, first: int | None, second: int | None) -> Complex | None:
         """What the branch's first readout finds, by the photons of two optical pulses of the last pass.
 

@@ -58,6 +58,8 @@ class PulseTrain:
     """(attempts, pulses): at the qubit, from the round's nominal start."""
     histories: Callable[[int | None, int | None], Complex]
     """The spin by the photons of two pulses of one attempt, see `NodePlayer.histories`."""
+    emission: Callable[[int], float]
+    """P(photon) of a pulse, see `NodePlayer.emission`."""
 
 
 @dataclass(frozen=True)
@@ -258,9 +260,7 @@ class PairedLink:
         if train is None or self.station.ports[port] is None or not self.ungated[port].size:
             return 0.0
         pulses = train.pulse_ps.shape[1]
-        emitted = np.array(
-            [np.einsum("aabbii->a", train.histories(number, None)).real[1] for number in range(pulses)]
-        )
+        emitted = np.array([train.emission(number) for number in range(pulses)])
         return float(emitted[self.ungated[port] % pulses].mean()) * self.station.light(port, self.window_ps)[0]
 
     # --- what falls where ------------------------------------------------------------------------------------------

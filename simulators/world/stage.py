@@ -173,7 +173,7 @@ class Stage:
             gates = np.zeros((0, 2), dtype=np.int64)
             if found is not None and station.gate is not None and crosses(found[0].output_v, GATE_THRESHOLD_V):
                 gates = found[0].intervals(found[1]) + station.gate[1]
-            window = int(gates[0, 1] - gates[0, 0]) if gates.size else 1
+            window = int(gates[0, 1] - gates[0, 0]) if gates.size else 0
             players = [
                 setup.nodes[port.node] if port is not None and number else None
                 for port, number in zip(station.ports, classes, strict=True)
@@ -194,7 +194,11 @@ class Stage:
         starts = np.array([waveform.start_ps(loop) for loop in range(segment.loops)], dtype=np.int64)
         pulses = np.array([pulse.at_ps for pulse in waveform.excitations], dtype=np.int64)
         first_ps = player.trigger_ps + segment.start_ps
-        return PulseTrain(starts[:, np.newaxis] + (first_ps + pulses), partial(player.histories, waveform))
+        return PulseTrain(
+            starts[:, np.newaxis] + (first_ps + pulses),
+            partial(player.histories, waveform),
+            partial(player.emission, waveform),
+        )
 
     def _train(self, player: NodePlayer | None, number: int) -> AttemptTrain | None:
         segment = player.class_paths[number].attempts if player is not None else None

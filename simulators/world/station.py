@@ -103,7 +103,8 @@ class Station:
         if channel is None:
             return 0.0, 1.0
         efficiency, lifetime_ps = channel.efficiency, channel.lifetime_ps
-        if channel.window_included:
+        # Where no gate opens there is no window: the efficiency is then taken for the whole photon.
+        if channel.window_included and window_ps > 0:
             lifetime_ps = min(lifetime_ps, self._shortened_ps(window_ps))
             efficiency = min(1.0, efficiency / -expm1(-window_ps / lifetime_ps))
         return efficiency, lifetime_ps

@@ -424,6 +424,27 @@ def test_gates_too_far_apart_are_no_pair(make_double_bench: Callable[..., Any], 
     assert bench.taggers["midpoint.tagger"].tags(4).size == 0
 
 
+def test_no_gate_no_herald_but_photons(make_double_bench: Callable[..., Any]) -> None:
+    bench = make_double_bench(CAVITY)
+    bench.arm(100, "alice", "bob")
+    bench.engine.advance_to(PS_PER_S + 100 * PERIOD_PS)
+    # Two nodes, one photon each an attempt; the gate's share of 0.979 is no limit here.
+    expected = 100 * 100 * 2 * ETA
+    clicks = sum(bench.taggers["midpoint.tagger"].tags(detector).size for detector in (1, 2))
+    assert 0.95 * expected < clicks < 1.1 * expected
+    assert bench.taggers["midpoint.tagger"].tags(4).size == 0
+
+
+def test_a_late_line_reads_spins_that_know_nothing(make_double_bench: Callable[..., Any]) -> None:
+    late = {"wire_delays_ns.alice^awg^event": 7_000.0, "wire_delays_ns.bob^awg^event": 7_000.0}
+    bench = make_double_bench({**CAVITY, **late})
+    bench.play(600)
+    told = Told(bench)
+    mean, error = told.correlator(SAME + OTHER)
+    assert told.bright["alice"]
+    assert abs(mean) < 3.5 * error
+
+
 def test_one_node_alone_heralds_nothing_without_darks(make_double_bench: Callable[..., Any]) -> None:
     bench = make_double_bench(CAVITY)
     bench.arm(150, "alice", "midpoint")
