@@ -17,6 +17,8 @@ from qnode.labfile._load import (
     resolve_address,
 )
 from qnode.labfile._model import (
+    HERALD_LOGIC,
+    LATCH_PAIR_NS,
     Bus,
     Calibration,
     Channel,
@@ -51,6 +53,8 @@ from qnode.labfile._world import (
 )
 
 __all__ = [
+    "HERALD_LOGIC",
+    "LATCH_PAIR_NS",
     "Bus",
     "Calibration",
     "Channel",

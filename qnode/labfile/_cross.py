@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qnode.labfile._model import Element, Lab, Link, Wire
+from qnode.labfile._model import HERALD_LOGIC, Element, Lab, Link, Wire
 from qnode.labfile._world import World
 
 __all__ = ["cross_faults", "element_inputs", "world_faults"]
@@ -37,6 +37,7 @@ ELEMENT_CONNECTORS: dict[str, tuple[set[str], set[str]]] = {
     "beam_splitter": ({"in1", "in2"}, {"out1", "out2"}),
     "detector": ({"in"}, {"out"}),
     "gated_or": ({"in1", "in2", "gate"}, {"out"}),
+    "two_window_latch": ({"in1", "in2", "gate"}, {"out"}),
     "fan_out": ({"in"}, {"out1", "out2", "out3", "out4"}),
 }
 """Inputs and outputs of the elements."""
@@ -272,6 +273,7 @@ def _links(lab: Lab) -> Iterator[Fault]:
                 f"link {link.name}: bright_state must name {' and '.join(link.between)}",
             )
         yield from _window(link, where)
+        yield from _logic(lab, link, where)
 
 
 def _window(link: Link, where: tuple[str | int, ...]) -> Iterator[Fault]:
@@ -287,6 +289,19 @@ def _window(link: Link, where: tuple[str | int, ...]) -> Iterator[Fault]:
     ):
         if abs(value_ps - round(value_ps / 1000) * 1000) > 1e-3:
             yield ((*where, name), f"link {link.name}: {name} must be a whole number of nanoseconds")
+
+
+def _logic(lab: Lab, link: Link, where: tuple[str | int, ...]) -> Iterator[Fault]:
+    """The midpoint's herald logic is the one that the protocol needs; none at all is another matter."""
+    here = {name: e.kind for name, e in lab.elements().items() if name.startswith(f"{link.via}.")}
+    needed = HERALD_LOGIC[link.protocol]
+    others = [name for name, kind in here.items() if kind in HERALD_LOGIC.values()]
+    if others and needed not in here.values():
+        yield (
+            (*where, "protocol"),
+            f"link {link.name}: {link.protocol} needs a {needed} at {link.via}, and {others[0]} is a "
+            f"{here[others[0]]}; correct its `kind` or the link's `protocol`",
+        )
 
 
 def _clocks(lab: Lab) -> Iterator[Fault]:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 __all__ = [
+    "HERALD_LOGIC",
+    "LATCH_PAIR_NS",
     "Bus",
     "Calibration",
     "Channel",
@@ -31,6 +33,12 @@ __all__ = [
     "Site",
     "Wire",
 ]
+
+LATCH_PAIR_NS = 2_000
+"""A `two_window_latch` takes a gate for the second of a pair if it opens at most this long after the first one."""
+
+HERALD_LOGIC = {"single_click": "gated_or", "double_click": "two_window_latch"}
+"""The element that decides, by protocol."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 LinkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
@@ -137,7 +145,8 @@ class Link(Entry):
     name: LinkName
     between: tuple[Name, Name]
     via: Name
-    protocol: Literal["single_click"]
+    protocol: Literal["single_click", "double_click"]
+    """``double_click`` (Barrett-Kok): two optical pulses and two gates an attempt, a microwave pi in between."""
     bright_state: dict[Name, Annotated[float, Field(gt=0, lt=1)]]
     """Bright-state population alpha that each node prepares."""
     attempt_period_us: float = Field(gt=0)
@@ -165,7 +174,7 @@ class Element(Entry):
     """Something on the wires that speaks no protocol: emitter, beam splitter, detector, herald logic, fan-out."""
 
     element: str = Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
-    kind: Literal["emitter", "beam_splitter", "detector", "gated_or", "fan_out"]
+    kind: Literal["emitter", "beam_splitter", "detector", "gated_or", "two_window_latch", "fan_out"]
     latency_ns: float = Field(0, ge=0)
     output_v: float = 3.3
 

@@ -6,7 +6,6 @@ Read from the outputs themselves, so a daemon that only believes to be safe is f
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import sin
 
 from qnode.clock import PS_PER_S
 from simulators.world.group import Group
@@ -61,7 +60,7 @@ def node_flux(context: WorldContext, groups: tuple[Group, ...], wired: NodeWirin
         seconds = waveform.start_ps(segment.loops) / PS_PER_S
         microwave += waveform.microwave_mean_square_v2 * seconds / period_s
         light |= {op.name for op in waveform.operations if isinstance(op, Light)}
-        if waveform.excitation is not None and waveform.excitation.angle_rad != 0:
+        if any(pulse.angle_rad != 0 for pulse in waveform.excitations):
             light.add("optical_pulse")
     return NodeFlux(_photons(context, player, path) / period_s, sideband, microwave, tuple(sorted(light)))
 
@@ -69,10 +68,9 @@ def node_flux(context: WorldContext, groups: tuple[Group, ...], wired: NodeWirin
 def _photons(context: WorldContext, player: NodePlayer, path: LinePath) -> float:
     """Photons into the fibre in one round without a herald."""
     attempts = path.attempts
-    if attempts is None or attempts.waveform.excitation is None or context.ionised[player.name]:
+    if attempts is None or context.ionised[player.name]:
         return 0.0
-    spin, _ = player.before_pulse(attempts.waveform)
-    emitted = float(spin[1, 1].real) * sin(attempts.waveform.excitation.angle_rad / 2) ** 2
+    emitted = sum(player.emission(attempts.waveform, number) for number in range(len(attempts.waveform.excitations)))
     return attempts.loops * emitted * player.truth.emitter.collection_efficiency
 
 

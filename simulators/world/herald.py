@@ -12,10 +12,11 @@ from simulators.world.draws import Draws
 from simulators.world.link import ClickMaps
 from simulators.world.node_player import Jump, NodePlayer
 from simulators.world.noise import OrnsteinUhlenbeck
+from simulators.world.paired_link import PairedLink
 from simulators.world.station import DETECTOR_LEVEL_V, GatedLink, Station
 from simulators.world.world_context import WorldContext
 
-__all__ = ["Herald", "HeraldPlayer", "fold", "measure"]
+__all__ = ["Herald", "HeraldPlayer", "dark_from", "fold", "measure"]
 
 Complex = NDArray[np.complex128]
 
@@ -172,7 +173,7 @@ class HeraldPlayer:
         self, link: GatedLink, gate: int, last_attempt: list[int | None], generator: np.random.Generator
     ) -> tuple[int | None, tuple[bool, bool], int]:
         """The next gate that clicks, with the light that is still there: the logic is combinational."""
-        ends = [_dark_from(link, port, gate, last) for port, last in enumerate(last_attempt)]
+        ends = [dark_from(link, port, gate, last) for port, last in enumerate(last_attempt)]
         start = gate + 1
         for stop in sorted({min(end, link.gates) for end in (*ends, link.gates)}):
             if stop <= start:
@@ -213,7 +214,19 @@ class HeraldPlayer:
             for channel, operator, bright in zip(self._station.ports, operators, found, strict=True):
                 if channel is not None and operator is not None:
                     outcomes[channel.node] = bright
-        for name, number in zip(sorted(jumped), uniform[2:], strict=False):
+        self._branches(herald, base_ps, jumped, outcomes, uniform[2:], generator)
+
+    def _branches(
+        self,
+        herald: Herald,
+        base_ps: int,
+        jumped: set[str],
+        outcomes: dict[str, bool],
+        uniform: NDArray[np.float64],
+        generator: np.random.Generator,
+    ) -> None:
+        """Photons of branches that started; spins without an outcome yet know nothing of the click."""
+        for name, number in zip(sorted(jumped), uniform, strict=False):
             if name not in outcomes:
                 operator = self._nodes[name].stale_operator(herald.jumps[name])
                 if operator is None:
@@ -265,9 +278,9 @@ def measure(rho: Complex, operators: list[Complex | None], uniform: NDArray[np.f
     return found
 
 
-def _dark_from(link: GatedLink, port: int, gate: int, last_attempt: int | None) -> int:
-    """The first gate after ``gate`` that sees no light of a node whose last attempt is known."""
+def dark_from(link: GatedLink | PairedLink, port: int, gate: int, last_attempt: int | None) -> int:
+    """The first gate (or pair) after ``gate`` that sees no light of a node whose last attempt is known."""
     if last_attempt is None:
-        return link.gates
+        return link.tries
     later = np.flatnonzero(link.attempt[port][gate + 1 :] > last_attempt)
-    return gate + 1 + int(later[0]) if later.size else link.gates
+    return gate + 1 + int(later[0]) if later.size else link.tries

@@ -23,7 +23,7 @@ from qnode.errors import MisuseError
 from simulators.world._arrivals import ArrivalSampler
 from simulators.world._wave_packet import WavePacket, overlap
 
-__all__ = ["ClickMaps", "NodeEmission", "dark_click_probability"]
+__all__ = ["ClickMaps", "NodeEmission", "check_probability", "dark_click_probability", "detected_overlaps"]
 
 Complex = NDArray[np.complex128]
 Float = NDArray[np.float64]
@@ -61,8 +61,8 @@ class NodeEmission:
                 f"emission: spin is not a (2, 2) density matrix: {spin.tolist()}",
                 hint="pass a Hermitian matrix of trace 1, index 1 = bright",
             )
-        _check_probability("efficiency", self.efficiency)
-        _check_probability("double_excitation", self.double_excitation)
+        check_probability("efficiency", self.efficiency)
+        check_probability("double_excitation", self.double_excitation)
         if not self.lifetime_ps > 0:
             raise MisuseError(f"emission: lifetime_ps is {self.lifetime_ps}", hint="pass a positive time in ps")
 
@@ -125,13 +125,13 @@ class ClickMaps:
         """
         if not window_ps > 0:
             raise MisuseError(f"link: window_ps is {window_ps}", hint="pass the positive length of the gate in ps")
-        _check_probability("indistinguishability", indistinguishability)
-        _check_probability("dark_probability", dark_probability)
+        check_probability("indistinguishability", indistinguishability)
+        check_probability("dark_probability", dark_probability)
         if psi_plus_on not in ("det1", "det2"):
             raise MisuseError(f"link: psi_plus_on is {psi_plus_on!r}", hint="pass det1 or det2")
         efficiencies = (a.efficiency * a.packet.share(0, window_ps), b.efficiency * b.packet.share(0, window_ps))
         amplitude = sqrt(indistinguishability) * overlap(a.packet, b.packet, window_ps)
-        fields = _detected_overlaps(efficiencies, amplitude, dark_probability, psi_plus_on)
+        fields = detected_overlaps(efficiencies, amplitude, dark_probability, psi_plus_on)
         harmonics = _multipliers(a, b, fields)
         before: Complex = np.kron(a.spin, b.spin).astype(np.complex128)
         damping = np.exp(-0.5 * (_HARMONICS * phase_rms_rad) ** 2)
@@ -229,7 +229,8 @@ class ClickMaps:
         return np.where((pattern == 1) | (pattern == 2), redrawn, pattern).astype(np.uint8)
 
 
-def _check_probability(name: str, value: float) -> None:
+def check_probability(name: str, value: float) -> None:
+    """Refuse what is no probability."""
     if not 0 <= value <= 1:
         raise MisuseError(f"link: {name} is {value}", hint="pass a probability between 0 and 1")
 
@@ -272,7 +273,7 @@ def _create(amplitudes: Float, state: Float) -> Float:
     return result
 
 
-def _detected_overlaps(
+def detected_overlaps(
     efficiencies: tuple[float, float], amplitude: float, dark: float, psi_plus_on: Literal["det1", "det2"]
 ) -> Float:
     """<field of (n_a', n_b')| projector of a pattern |field of (n_a, n_b)>, shape (4, 4, 4).

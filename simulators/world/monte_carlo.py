@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qnode.errors import MisuseError
 from qnode.labfile import Link
+from simulators.world.double_click import PATTERNS, DoubleClickMaps
 from simulators.world.link import ClickMaps
 from simulators.world.node_player import AwgState
 from simulators.world.sampling import skip_to_heralds
@@ -16,6 +17,8 @@ from simulators.world.stage import Member, Stage
 from simulators.world.world_context import WorldContext
 
 __all__ = ["Estimate", "sample_link"]
+
+Complex = NDArray[np.complex128]
 
 CHUNK = 50_000
 """States in memory at once."""
@@ -51,18 +54,22 @@ def sample_link(context: WorldContext, link: Link, heralds: int, rng: np.random.
     if heralds < 300:
         raise MisuseError(f"{heralds} heralds are too few for an estimate in three bases", hint="ask for 300 or more")
     maps, swapped = _maps(context, link)
-    skips, patterns = _heralds(maps, heralds, rng)
+    clicks = _DoubleClick(maps) if isinstance(maps, DoubleClickMaps) else _SingleClick(maps, _psi_plus(context, link))
+    if clicks.chances[1] + clicks.chances[2] <= 0:
+        raise MisuseError(
+            f"link {link.name}: the uploaded programs never herald", hint="check light, gates and wires"
+        )
+    skips, patterns = _heralds(clicks.chances, heralds, rng)
     attempts = float(skips.sum()) + heralds
     p_herald = heralds / attempts
-    plus = 1 if _psi_plus(context, link) == "det1" else 2
     correlators: dict[str, tuple[float, float]] = {}
     populations: dict[str, Estimate] = {}
     for number, basis in enumerate("XYZ"):
         part = slice(number * heralds // 3, (number + 1) * heralds // 3)
-        outcomes, heralded = _measure(maps, patterns[part], basis, rng)
+        outcomes, plus = _measure(clicks, patterns[part], basis, rng)
         product = np.where((outcomes == 0) | (outcomes == 3), 1.0, -1.0)
         if basis != "Z":
-            product *= np.where(heralded == plus, 1.0, -1.0)
+            product *= np.where(plus, 1.0, -1.0)
         else:
             populations = _populations(outcomes, swapped)
         mean = float(product.mean())
@@ -76,8 +83,53 @@ def sample_link(context: WorldContext, link: Link, heralds: int, rng: np.random.
     }
 
 
-def _maps(context: WorldContext, link: Link) -> tuple[ClickMaps, bool]:
-    """The maps of the first gate, with the programs as they are; and whether the link's first node is at input 2."""
+class _SingleClick:
+    """Heralds of a single click: pattern 1 or 2; 3 is vetoed."""
+
+    def __init__(self, maps: ClickMaps, psi_plus_on: str) -> None:
+        self._maps = maps
+        self._plus = 1 if psi_plus_on == "det1" else 2
+        self.chances = maps.probability
+        """(4,): of none, of the two kinds of heralds, of a vetoed pattern, in one attempt."""
+
+    def states(self, kind: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Complex, NDArray[np.bool_]]:
+        """(n, 4, 4) states of heralds of the kinds 1 and 2 at drawn phases, and which of them herald psi+.
+
+        A phase that is known now may change which of the two detectors clicked.
+        """
+        phase = rng.normal(0.0, self._maps.phase_rms_rad, kind.size)
+        pattern = self._maps.pattern_given_phase(kind, phase, rng.random(kind.size))
+        return self._maps.post_state(pattern, phase), pattern == self._plus
+
+
+class _DoubleClick:
+    """Heralds of a double click: kind 1 the same detector twice (psi+), 2 different ones; 3 is vetoed."""
+
+    _members = np.array([[0, 0], [0b0101, 0b1010], [0b0110, 0b1001]], dtype=np.uint8)
+
+    def __init__(self, maps: DoubleClickMaps) -> None:
+        self._maps = maps
+        patterns = np.arange(PATTERNS)
+        both = maps.probability[(patterns & 3 > 0) & (patterns >> 2 > 0)].sum()
+        same, other = (float(maps.probability[members].sum()) for members in self._members[1:])
+        self.chances = np.array([1 - both, same, other, max(both - same - other, 0.0)])
+        """See `_SingleClick.chances`; a click in one window only counts as none."""
+
+    def states(self, kind: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Complex, NDArray[np.bool_]]:
+        """See `_SingleClick.states`."""
+        pair = self._members[kind]
+        chance = self._maps.probability[pair]
+        second = rng.random(kind.size) * chance.sum(axis=1) >= chance[:, 0]
+        pattern = np.where(second, pair[:, 1], pair[:, 0])
+        normal = rng.normal(0.0, self._maps.phase_rms_rad, (kind.size, 2))
+        kept = self._maps.phase_correlation
+        normal[:, 1] = kept * normal[:, 0] + sqrt(1 - kept**2) * normal[:, 1]
+        pattern = self._maps.pattern_given_phase(pattern, normal, rng.random(kind.size))
+        return self._maps.post_state(pattern, normal), np.isin(pattern, self._members[1])
+
+
+def _maps(context: WorldContext, link: Link) -> tuple[ClickMaps | DoubleClickMaps, bool]:
+    """The maps of the middle gate or pair, with the programs as they are; whether the link's first node is at input 2."""
     members = {
         name: Member.started(sim, playback, 0)
         for name, sim in context.instruments.pulsers.items()
@@ -102,11 +154,7 @@ def _maps(context: WorldContext, link: Link) -> tuple[ClickMaps, bool]:
     gated = stage.link(station, (classes[0], classes[1]))
     if not gated.gates:
         raise MisuseError(f"link {link.name}: no gate opens at {link.via}", hint="upload the midpoint's sequence")
-    maps = gated.maps_at(gated.gates // 2)
-    if maps.probability[1] + maps.probability[2] <= 0:
-        raise MisuseError(
-            f"link {link.name}: the uploaded programs never herald", hint="check light, gates and wires"
-        )
+    maps = gated.maps_at(gated.tries // 2)
     first = station.ports[0]
     return maps, first is not None and first.node != link.between[0]
 
@@ -115,13 +163,15 @@ def _psi_plus(context: WorldContext, link: Link) -> str:
     return next(s.psi_plus_on for s in context.stations if s.site == link.via)
 
 
-def _heralds(maps: ClickMaps, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Attempts that failed before each herald, vetoed ones (both detectors) counted as failed; and the patterns."""
+def _heralds(
+    chances: NDArray[np.float64], count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Attempts that failed before each herald, vetoed ones counted as failed; and the kinds of the heralds."""
     skips = np.zeros(0)
     patterns = np.zeros(0, dtype=np.uint8)
     carried = 0.0
     while patterns.size < count:
-        skip, pattern = skip_to_heralds(maps.probability, count - patterns.size + 16, rng)
+        skip, pattern = skip_to_heralds(chances, count - patterns.size + 16, rng)
         total = np.cumsum(skip + 1.0) + carried
         single = pattern != 3
         ends = total[single]
@@ -133,28 +183,26 @@ def _heralds(maps: ClickMaps, count: int, rng: np.random.Generator) -> tuple[NDA
 
 
 def _measure(
-    maps: ClickMaps, patterns: NDArray[np.uint8], basis: str, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    clicks: _SingleClick | _DoubleClick, kinds: NDArray[np.uint8], basis: str, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """One outcome a herald, 0..3, first qubit's digit first; in basis Z the digits are dark (0) and bright (1).
 
-    And the patterns, since a phase that is known now may change which of the two detectors clicked.
+    And which of the heralds announce psi+.
     """
     _, vectors = np.linalg.eigh(-PAULI[basis])
     bras = np.kron(vectors, vectors)
     # <a| rho |a> as one matrix product: projectors, transposed and flattened.
     projectors = np.einsum("ja,ia->ija", bras, bras.conj()).reshape(16, 4)
-    outcomes = np.empty(patterns.size, dtype=np.int64)
-    clicked = np.empty_like(patterns)
-    for start in range(0, patterns.size, CHUNK):
-        part = patterns[start : start + CHUNK]
-        phase = rng.normal(0.0, maps.phase_rms_rad, part.size)
-        part = maps.pattern_given_phase(part, phase, rng.random(part.size))
-        chances = (maps.post_state(part, phase).reshape(part.size, 16) @ projectors).real
+    outcomes = np.empty(kinds.size, dtype=np.int64)
+    plus = np.empty(kinds.size, dtype=np.bool_)
+    for start in range(0, kinds.size, CHUNK):
+        part = kinds[start : start + CHUNK]
+        states, plus[start : start + CHUNK] = clicks.states(part, rng)
+        chances = (states.reshape(part.size, 16) @ projectors).real
         total = np.cumsum(chances, axis=1)
         uniform = rng.random(part.size) * total[:, -1]
         outcomes[start : start + CHUNK] = (uniform[:, np.newaxis] >= total[:, :3]).sum(axis=1)
-        clicked[start : start + CHUNK] = part
-    return outcomes, clicked
+    return outcomes, plus
 
 
 def _populations(outcomes: NDArray[np.int64], swapped: bool) -> dict[str, Estimate]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qnode.labfile import WorldNode
 from simulators.kit import AwgPlayback
 from simulators.world.noise import readout_counts
-from simulators.world.rack import AwgRack, Light, LinePath, Operation, Segment, Waveform
+from simulators.world.rack import AwgRack, Light, LinePath, Operation, Rotation, Segment, Waveform
 from simulators.world.spin import SpinModel, shifted
 from simulators.world.wiring import crosses
 
@@ -256,6 +256,53 @@ class NodePlayer:
             before_ps = self.before_pulse(waveform)[1]
             wait_ps = offset_ps - start_ps + shots[0].wait_ps
             self._operators[key] = self._spin.bright_operator(operations, wait_ps, before_ps)
+        return self._operators[key]
+
+    def histories(self, waveform: Waveform, first: int | None, second: int | None) -> Complex:
+        """See `SpinModel.histories`: the spin right after the last optical pulse, where the last rotation refocuses it.
+
+        The detuning's phase since the last rotation belongs into `herald_weights`. What the rotation before the last
+        began, the last one turns back; the state is given as if the pulse came at the end of that.
+        """
+        key = ("histories", waveform.digest, first, second)
+        if key not in self._operators:
+            pulses = waveform.excitations
+            stop_ps = pulses[-1].at_ps
+            operations = waveform.operations[: waveform.operations.index(pulses[-1]) + 1]
+            turns = [op.at_ps for op in operations if isinstance(op, Rotation)]
+            turned_ps = turns[-1] - turns[-2] if len(turns) > 1 else 0
+            frame_ps = turned_ps - (stop_ps - turns[-1]) if turns else 0
+            self._operators[key] = self._spin.histories(operations, (first, second), stop_ps, frame_ps)
+        return self._operators[key]
+
+    def emission(self, waveform: Waveform, number: int) -> float:
+        """P(a photon of one of the optical pulses of a pass), numbered from 0."""
+        return float(np.einsum("aabbii->a", self.histories(waveform, number, None)).real[1])
+
+    def herald_weights(self, jump: Jump, first: int | None, second: int | None) -> Complex | None:
+        """What the branch's first readout finds, by the photons of two optical pulses of the last pass.
+
+        None: the branch has no readout.
+
+        Args:
+            jump: into the branch.
+            first: number of the pulse whose light fell into the first window; None: none did.
+            second: of the second window.
+
+        Returns:
+            (2, 2, 2, 2, 2): "anything is found" and "bright is found"; photons as in `SpinModel.histories`.
+        """
+        shots = self.shots(jump.branch)
+        if not shots:
+            return None
+        waveform = jump.segment.waveform
+        offset_ps = jump.at_ps - jump.segment.start_ps - waveform.start_ps(jump.loop)
+        key = ("weights", waveform.digest, offset_ps, jump.branch.key, first, second)
+        if key not in self._operators:
+            played = [op for op in waveform.operations if op.at_ps < offset_ps]
+            operations = played + shifted(shots[0].operations, offset_ps)
+            found = self._spin.histories(operations, (first, second), offset_ps + shots[0].wait_ps)
+            self._operators[key] = np.stack([np.einsum("abcdii->abcd", found), found[..., 1, 1]])
         return self._operators[key]
 
     def stale_operator(self, jump: Jump) -> Complex | None:

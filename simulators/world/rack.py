@@ -134,9 +134,14 @@ class Waveform:
         return round(loop * self.samples * 1e12 / self.sample_rate_hz)
 
     @property
+    def excitations(self) -> tuple[Excitation, ...]:
+        """The optical pulses of a pass."""
+        return tuple(op for op in self.operations if isinstance(op, Excitation))
+
+    @property
     def excitation(self) -> Excitation | None:
         """The first optical pulse of a pass. More than one a pass is more than a single-click link knows of."""
-        return next((op for op in self.operations if isinstance(op, Excitation)), None)
+        return next(iter(self.excitations), None)
 
     @property
     def readouts(self) -> tuple[Light, ...]:

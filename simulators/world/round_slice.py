@@ -2,7 +2,8 @@
 
 Approximations: photons outside the window are independent of what clicked inside it, and those of attempts after a
 herald are left out; the logic's second firing in a round moves only AWGs that have not jumped yet; a detector's dead
-time removes clicks outside the gates only, because attempts are further apart than it.
+time removes clicks outside the gates only, because attempts are further apart than it (the two gates of a latch's pair
+may not be: see `DoubleClickMaps`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from qnode.clock import PS_PER_S
 from simulators.world.draws import BLOCK_ROUNDS, Photons
 from simulators.world.herald import Herald, HeraldPlayer
+from simulators.world.latch import LatchPlayer
 from simulators.world.node_player import NodePlayer
 from simulators.world.noise import charge_check_counts
+from simulators.world.paired_link import PairedLink
 from simulators.world.stage import Member, Stage
 from simulators.world.station import DETECTOR_LEVEL_V, GatedLink, Station
 from simulators.world.wiring import crosses
@@ -23,6 +26,9 @@ from simulators.world.world_context import NodeWiring
 __all__ = ["RoundSlice"]
 
 Int = NDArray[np.int64]
+
+_Hit = tuple[int, int, int, GatedLink | PairedLink]
+"""Row of the slice, gate or pair of gates, pattern, link."""
 
 LIGHT_THRESHOLD_V = 1.0
 """Level from which on a light's switch is on."""
@@ -169,11 +175,27 @@ class RoundSlice:
             if name in self._nodes and name is not None:
                 codes[port] = np.where(self._dark[name], 0, self._classes[name])
         detectors = (_Clicks(), _Clicks())
+        links, hits = self._hits(station, codes)
+        first_try = np.full(self._count, np.iinfo(np.int64).max, dtype=np.int64)
+        for row, number, _, _ in hits:
+            first_try[row] = number
+        last_gate = self._play_hits(station, hits, detectors)
+        for link, rows in links:
+            if isinstance(link, PairedLink):
+                self._lone_clicks(station, link, rows, first_try, detectors)
+            self._background(station, link, rows, last_gate, detectors)
+        self._darks(station, links, detectors)
+        for detector, ends in zip(detectors, station.detector_ends, strict=True):
+            times = detector.merged(station.dead_time_ps)
+            for end in ends:
+                self._context.sink.add(end, times, DETECTOR_LEVEL_V)
+
+    def _hits(self, station: Station, codes: Int) -> tuple[list[tuple[GatedLink | PairedLink, Int]], list[_Hit]]:
+        """The links of a slice with their rows; and per row in which the logic fires: row, gate (or pair), pattern."""
         place = f"{station.site}.clicks"
         uniform = self._stage.draws.block(place, self._block, (), lambda g: g.random((2, BLOCK_ROUNDS)))
         uniform = uniform[:, self._rows]
-        last_gate = np.full(self._count, np.iinfo(np.int64).max, dtype=np.int64)
-        hits: list[tuple[int, int, int, GatedLink]] = []
+        hits: list[_Hit] = []
         links = []
         for pair in np.unique(codes, axis=1).T.tolist():
             rows = np.flatnonzero((codes[0] == pair[0]) & (codes[1] == pair[1]))
@@ -182,40 +204,54 @@ class RoundSlice:
             if not link.gates:
                 continue
             gate = link.first_click(uniform[0, rows])
-            hit = np.flatnonzero(gate < link.gates)
+            hit = np.flatnonzero(gate < link.tries)
             pattern = link.patterns(gate[hit], uniform[1, rows[hit]])
             hits += [
                 (int(rows[i]), int(gate[i]), int(p), link)
                 for i, p in zip(hit.tolist(), pattern.tolist(), strict=True)
             ]
-        player = HeraldPlayer(
-            self._context,
-            self._stage.draws,
-            self._stage.phase(station.site),
-            station,
-            self._nodes,
-            self._dark,
-        )
-        for row, gate_number, first_pattern, link in sorted(hits, key=lambda hit: hit[0]):
+        return links, sorted(hits, key=lambda hit: hit[0])
+
+    def _play_hits(self, station: Station, hits: list[_Hit], detectors: tuple[_Clicks, _Clicks]) -> Int:
+        """Play the rounds in which the logic fires; per row of the slice the last gate that counts."""
+        last_gate = np.full(self._count, np.iinfo(np.int64).max, dtype=np.int64)
+        behind = (self._context, self._stage.draws, self._stage.phase(station.site), station, self._nodes, self._dark)
+        gated_player, latch_player = HeraldPlayer(*behind), LatchPlayer(*behind)
+        for row, gate_number, first_pattern, link in hits:
             lines = {name: int(self._lines[name][row]) for name in self._lines}
-            herald = player.play(
-                row, self._first + row, int(self._base[row]), lines, link, gate_number, first_pattern
-            )
+            at = (row, self._first + row, int(self._base[row]), lines)
+            if isinstance(link, PairedLink):
+                herald = latch_player.play(*at, link, gate_number, first_pattern)
+            else:
+                herald = gated_player.play(*at, link, gate_number, first_pattern)
             self._heralds.append(herald)
             if herald.jumps:
-                last_gate[row] = gate_number
+                last_gate[row] = link.last_gate(gate_number)
             for detector, clicks in zip(detectors, herald.clicks_ps, strict=True):
                 detector.gated += clicks
-        for link, rows in links:
-            self._background(station, link, rows, last_gate, detectors)
-        self._darks(station, links, detectors)
-        for detector, ends in zip(detectors, station.detector_ends, strict=True):
-            times = detector.merged(station.dead_time_ps)
-            for end in ends:
-                self._context.sink.add(end, times, DETECTOR_LEVEL_V)
+        return last_gate
+
+    def _lone_clicks(
+        self, station: Station, link: PairedLink, rows: Int, first_try: Int, detectors: tuple[_Clicks, _Clicks]
+    ) -> None:
+        """Clicks in pairs of gates before the latch fires for the first time: tags, and nothing else."""
+        photons = self._stage.draws.block(
+            f"{station.site}.lone", self._block, link, lambda g: link.lone_clicks(BLOCK_ROUNDS, g)
+        ).rows(self._rows.start, self._rows.stop)
+        row = photons.row - self._rows.start
+        keep = np.isin(row, rows) & (photons.mark >> 1 < first_try[row])
+        for number, detector in enumerate(detectors):
+            chosen = keep & (photons.mark & 1 == number)
+            to_logic_ps = station.to_logic_ps[number] or 0
+            detector.gated += (self._base[row[chosen]] + photons.t_ps[chosen] - to_logic_ps).tolist()
 
     def _background(
-        self, station: Station, link: GatedLink, rows: Int, last_gate: Int, detectors: tuple[_Clicks, _Clicks]
+        self,
+        station: Station,
+        link: GatedLink | PairedLink,
+        rows: Int,
+        last_gate: Int,
+        detectors: tuple[_Clicks, _Clicks],
     ) -> None:
         """Photons that click outside any gate: tags, and nothing else."""
         photons = self._stage.draws.block(
@@ -227,7 +263,7 @@ class RoundSlice:
         self._loose(station, row[keep], photons.t_ps[keep], photons.mark[keep] & 1, detectors)
 
     def _darks(
-        self, station: Station, links: list[tuple[GatedLink, Int]], detectors: tuple[_Clicks, _Clicks]
+        self, station: Station, links: list[tuple[GatedLink | PairedLink, Int]], detectors: tuple[_Clicks, _Clicks]
     ) -> None:
         """Dark counts outside the gates; those inside are in the maps."""
         mean = station.dark_rate_hz * self._stage.period_ps / PS_PER_S
@@ -287,7 +323,7 @@ def _light(found: tuple[Member, int] | None, source: tuple[str, int] | None) -> 
     return found[0].intervals(found[1]) + source[1]
 
 
-def _outside(station: Station, link: GatedLink, generator: np.random.Generator) -> Photons:
+def _outside(station: Station, link: GatedLink | PairedLink, generator: np.random.Generator) -> Photons:
     """Photons of a block that click outside the gates: times at the herald logic, marks 2 x gate + detector."""
     parts: list[tuple[Int, Int, Int]] = []
     rates = link.outside
@@ -301,7 +337,7 @@ def _outside(station: Station, link: GatedLink, generator: np.random.Generator) 
         kinds = link.kinds()[gate]
         for kind in np.unique(kinds).tolist():
             chosen = np.flatnonzero(kinds == kind)
-            times[chosen] = link.maps_at(int(gate[chosen[0]])).arrivals.outside_times(chosen.size, generator)
+            times[chosen] = link.arrivals_at(int(gate[chosen[0]])).outside_times(chosen.size, generator)
         parts.append((row, link.open_ps[gate] + times, gate))
     for port in range(2):
         attempts, channel = link.ungated[port], station.ports[port]

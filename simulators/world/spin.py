@@ -5,6 +5,9 @@ operations before it (Heisenberg picture), averaged over the quasi-static detuni
 joint state with the product of both operators is then exact, since each node has a detuning of its own. After a
 readout the spin is bright or dark, so further readouts form a Markov chain.
 
+Where an attempt has two optical pulses, each photon's number belongs to the field and not to the spin: `histories` keeps
+the spin apart by the photon numbers of ket and bra, one detuning from the pump to the readout.
+
 Approximations: a microwave pulse acts at its centre; readouts of one round that have no spin pumping in between see
 independent detunings; readout light and spin-pump light leave no other trace than their jobs.
 """
@@ -12,7 +15,7 @@ independent detunings; readout light and spin-pump light leave no other trace th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, cos, exp, expm1, pi, sqrt
+from math import ceil, cos, exp, expm1, pi, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +116,49 @@ class SpinModel:
         effect[:, 1, 0] *= phase
         return np.tensordot(weight, effect, axes=1)
 
+    def histories(
+        self, operations: Sequence[Operation], seen: tuple[int | None, int | None], stop_ps: int, frame_ps: int = 0
+    ) -> Complex:
+        """The spin of a pass by the photons that two of its optical pulses sent; it starts as `before_pulse` does.
+
+        The light of every other pulse is lost, and what it tells of the spin with it.
+
+        Args:
+            operations: from the pass's start on, in order of time.
+            seen: numbers, from 0, of the pulses whose photons are kept, in order of time; None: no such pulse.
+            stop_ps: when the spin is looked at, from the pass's start.
+            frame_ps: time of a further turn by the detuning alone; negative turns back.
+
+        Returns:
+            (2, 2, 2, 2, 2, 2): photons of the first pulse in ket and bra, of the second in ket and bra, then the
+            spin's ket and bra. Summed over equal photon numbers it is the density matrix.
+        """
+        detuning, weight = self._grid(stop_ps + abs(frame_ps))
+        rho = np.zeros((2, 2, 2, 2, detuning.size, 2, 2), dtype=np.complex128)
+        rho[0, 0, 0, 0] = np.eye(2) / 2
+        at_ps = pulses = 0
+        for operation in operations:
+            self._idle(rho, operation.at_ps - at_ps, detuning)
+            at_ps = operation.at_ps
+            if isinstance(operation, Rotation):
+                rho = operation.unitary @ rho @ operation.unitary.conj().T
+            elif isinstance(operation, Excitation):
+                rho = _emitted(rho, operation.angle_rad, seen.index(pulses) if pulses in seen else None)
+                pulses += 1
+            elif operation.name == "spin_pump":
+                share = self._pump_share(operation)
+                trace = np.einsum("...ii->...", rho)[..., np.newaxis, np.newaxis]
+                rho = (1 - share) * rho + share * trace * self._pumped
+                at_ps = operation.stop_ps
+            else:
+                rho[..., 0, 1] = rho[..., 1, 0] = 0.0
+                at_ps = operation.stop_ps
+        self._idle(rho, stop_ps - at_ps, detuning)
+        turn = np.exp(1j * detuning * frame_ps * 1e-12)
+        rho[..., 0, 1] *= turn
+        rho[..., 1, 0] *= turn.conj()
+        return np.asarray(np.einsum("g,abcdgij->abcdij", weight, rho))
+
     def _pump_share(self, light: Light) -> float:
         return -expm1(-light.duration_ps / (self._spin.pump_time_ns * 1e3))
 
@@ -131,12 +177,29 @@ class SpinModel:
             return
         seconds = duration_ps * 1e-12
         kept = exp(-seconds / self._spin.t1_s)
-        mean = (matrix[:, 0, 0] + matrix[:, 1, 1]) / 2
-        matrix[:, 0, 0] = mean + (matrix[:, 0, 0] - mean) * kept
-        matrix[:, 1, 1] = mean + (matrix[:, 1, 1] - mean) * kept
+        mean = (matrix[..., 0, 0] + matrix[..., 1, 1]) / 2
+        matrix[..., 0, 0] = mean + (matrix[..., 0, 0] - mean) * kept
+        matrix[..., 1, 1] = mean + (matrix[..., 1, 1] - mean) * kept
         factor = exp(-seconds / self._spin.t2_s) * np.exp(1j * detuning * seconds)
-        matrix[:, 0, 1] *= factor
-        matrix[:, 1, 0] *= factor.conj()
+        matrix[..., 0, 1] *= factor
+        matrix[..., 1, 0] *= factor.conj()
+
+
+def _emitted(rho: Complex, angle_rad: float, slot: int | None) -> Complex:
+    """What an optical pulse makes of `SpinModel.histories`; slot: whose photon numbers it fills, None: lost light."""
+    # Amplitudes of no photon and of one, for the dark and the bright state.
+    amplitude = np.array([[1.0, cos(angle_rad / 2)], [0.0, sin(angle_rad / 2)]])
+    factor = np.einsum("mi,nj->mnij", amplitude, amplitude)
+    if slot is None:
+        return np.asarray(rho * (factor[0, 0] + factor[1, 1]))
+    result = np.zeros_like(rho)
+    for ket in range(2):
+        for bra in range(2):
+            if slot == 0:
+                result[ket, bra] = rho[0, 0] * factor[ket, bra]
+            else:
+                result[:, :, ket, bra] = rho[:, :, 0, 0] * factor[ket, bra]
+    return result
 
 
 def shifted(operations: Sequence[Operation], by_ps: int) -> list[Operation]:

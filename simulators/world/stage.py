@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from simulators.kit import AwgPlayback, PulserPlayback, PulserSim
 from simulators.world.draws import Draws
 from simulators.world.node_player import NodePlayer
 from simulators.world.noise import OrnsteinUhlenbeck
+from simulators.world.paired_link import PairedLink, PulseTrain
 from simulators.world.rack import PulserRun, pulser_run
 from simulators.world.station import AttemptTrain, GatedLink, Station
 from simulators.world.wiring import crosses
@@ -63,7 +65,7 @@ class _Setup:
 
     key: tuple[object, ...]
     nodes: dict[str, NodePlayer]
-    links: dict[tuple[Hashable, ...], GatedLink] = field(default_factory=dict)
+    links: dict[tuple[Hashable, ...], GatedLink | PairedLink] = field(default_factory=dict)
 
 
 class Stage:
@@ -157,7 +159,7 @@ class Stage:
         member = self.members.get(thing)
         return (member, int(connector.removeprefix("d"))) if member is not None else None
 
-    def link(self, station: Station, classes: tuple[int, int]) -> GatedLink:
+    def link(self, station: Station, classes: tuple[int, int]) -> GatedLink | PairedLink:
         """What can click in a round.
 
         Args:
@@ -171,17 +173,36 @@ class Stage:
             gates = np.zeros((0, 2), dtype=np.int64)
             if found is not None and station.gate is not None and crosses(found[0].output_v, GATE_THRESHOLD_V):
                 gates = found[0].intervals(found[1]) + station.gate[1]
-            trains = [
-                self._train(setup.nodes[port.node], number) if port is not None and number else None
+            window = int(gates[0, 1] - gates[0, 0]) if gates.size else 0
+            players = [
+                setup.nodes[port.node] if port is not None and number else None
                 for port, number in zip(station.ports, classes, strict=True)
             ]
-            window = int(gates[0, 1] - gates[0, 0]) if gates.size else 1
-            setup.links[key] = GatedLink(station, gates[:, 0], window, (trains[0], trains[1]))
+            if station.latches:
+                pairs = [self._pulse_train(p, number) for p, number in zip(players, classes, strict=True)]
+                setup.links[key] = PairedLink(station, gates[:, 0], window, (pairs[0], pairs[1]))
+            else:
+                trains = [self._train(p, number) for p, number in zip(players, classes, strict=True)]
+                setup.links[key] = GatedLink(station, gates[:, 0], window, (trains[0], trains[1]))
         return setup.links[key]
 
-    def _train(self, player: NodePlayer, number: int) -> AttemptTrain | None:
-        segment = player.class_paths[number].attempts
-        if segment is None:
+    def _pulse_train(self, player: NodePlayer | None, number: int) -> PulseTrain | None:
+        segment = player.class_paths[number].attempts if player is not None else None
+        if player is None or segment is None:
+            return None
+        waveform = segment.waveform
+        starts = np.array([waveform.start_ps(loop) for loop in range(segment.loops)], dtype=np.int64)
+        pulses = np.array([pulse.at_ps for pulse in waveform.excitations], dtype=np.int64)
+        first_ps = player.trigger_ps + segment.start_ps
+        return PulseTrain(
+            starts[:, np.newaxis] + (first_ps + pulses),
+            partial(player.histories, waveform),
+            partial(player.emission, waveform),
+        )
+
+    def _train(self, player: NodePlayer | None, number: int) -> AttemptTrain | None:
+        segment = player.class_paths[number].attempts if player is not None else None
+        if player is None or segment is None:
             return None
         waveform = segment.waveform
         pulse = waveform.excitation

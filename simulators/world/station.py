@@ -12,11 +12,22 @@ from math import expm1, inf, log1p, radians
 import numpy as np
 from numpy.typing import NDArray
 
-from qnode.labfile import Lab, World
+from qnode.labfile import HERALD_LOGIC, Lab, World
+from simulators.world._arrivals import ArrivalSampler
 from simulators.world.link import ClickMaps, NodeEmission, dark_click_probability
 from simulators.world.wiring import End, Wiring
 
-__all__ = ["ABSENT", "DETECTOR_LEVEL_V", "AttemptTrain", "GatedLink", "Port", "Station"]
+__all__ = [
+    "ABSENT",
+    "DETECTOR_LEVEL_V",
+    "AttemptTrain",
+    "GatedLink",
+    "Port",
+    "Station",
+    "few_offsets",
+    "first_of",
+    "meeting",
+]
 
 ABSENT = NodeEmission(np.eye(2, dtype=np.complex128) / 2, 0.0, 0.0, 0.0, 1.0)
 """A node that sends nothing, with a spin of which nothing is known."""
@@ -65,6 +76,8 @@ class Station:
     line_ends: tuple[End, ...]
     """Where the herald line goes."""
     latency_ps: int
+    latches: bool
+    """The logic is a `two_window_latch`; else it fires on every click in a gate."""
     line_v: float
     window_visibility: float
     phase_rms_rad: float
@@ -84,6 +97,26 @@ class Station:
             if element.kind == "beam_splitter" and name.partition(".")[0] in world.midpoints
         ]
 
+    def light(self, port: int, window_ps: int) -> tuple[float, float]:
+        """P(click | photon emitted), the window not included, and the lifetime in ps, of a port with a node."""
+        channel = self.ports[port]
+        if channel is None:
+            return 0.0, 1.0
+        efficiency, lifetime_ps = channel.efficiency, channel.lifetime_ps
+        # Where no gate opens there is no window: the efficiency is then taken for the whole photon.
+        if channel.window_included and window_ps > 0:
+            lifetime_ps = min(lifetime_ps, self._shortened_ps(window_ps))
+            efficiency = min(1.0, efficiency / -expm1(-window_ps / lifetime_ps))
+        return efficiency, lifetime_ps
+
+    def _shortened_ps(self, window_ps: int) -> float:
+        """Lifetime whose share in the window is the largest `detection_efficiency`: no larger one can be true.
+
+        Both nodes get it, so that their packets still overlap.
+        """
+        given = [port.efficiency for port in self.ports if port is not None and port.window_included]
+        return window_ps / -log1p(-min(max(given, default=0.0), 1 - 1e-12)) if max(given, default=0.0) else inf
+
     @classmethod
     def _of(cls, splitter: str, lab: Lab, world: World, wiring: Wiring) -> Station:
         site = splitter.partition(".")[0]
@@ -95,7 +128,9 @@ class Station:
             ends = [e for e in wiring.ends(f"{splitter}.{output}") if e.connector == "in" and e.thing in elements]
             detectors.append(ends[0].thing if ends else None)
             to_detector.append(ends[0].delay_ps if ends else 0)
-        logic = next((n for n, e in elements.items() if e.kind == "gated_or" and n.startswith(f"{site}.")), None)
+        logic = next(
+            (n for n, e in elements.items() if e.kind in HERALD_LOGIC.values() and n.startswith(f"{site}.")), None
+        )
         outs = [wiring.ends(f"{d}.out") if d is not None else () for d in detectors]
         to_logic = [next((end.delay_ps for end in ends if end.thing == logic), None) for ends in outs]
         first = next((d for d in to_logic if d is not None), 0)
@@ -111,6 +146,7 @@ class Station:
             gate=wiring.source(f"{logic}.gate") if logic is not None else None,
             line_ends=wiring.ends(f"{logic}.out") if logic is not None else (),
             latency_ps=round(elements[logic].latency_ns * 1e3) if logic is not None else 0,
+            latches=logic is not None and elements[logic].kind == "two_window_latch",
             line_v=elements[logic].output_v if logic is not None else 0.0,
             window_visibility=truth.interferometer.indistinguishability,
             phase_rms_rad=radians(truth.interferometer.phase_rms_deg),
@@ -190,6 +226,15 @@ class GatedLink:
         """How many gates a round has."""
         return int(self.open_ps.size)
 
+    @property
+    def tries(self) -> int:
+        """How often the logic may fire in a round."""
+        return self.gates
+
+    def last_gate(self, gate: int) -> int:
+        """The last gate that belongs to one: itself."""
+        return gate
+
     def arrival_ps(self, port: int) -> NDArray[np.int64]:
         """Shape (attempts,): where each wave packet begins at the herald logic."""
         train, channel = self._trains[port], self.station.ports[port]
@@ -227,9 +272,7 @@ class GatedLink:
         """
         if not self.gates:
             return np.zeros(uniform.shape, dtype=np.int64)
-        survival = self.survival(lit)
-        base = float(survival[after]) if after >= 0 else 0.0
-        return np.searchsorted(-survival, -(base + np.log1p(-uniform)), side="left").astype(np.int64)
+        return first_of(self.survival(lit), uniform, after)
 
     def patterns(
         self, gate: NDArray[np.int64], uniform: NDArray[np.float64], lit: tuple[bool, bool] = (True, True)
@@ -240,6 +283,10 @@ class GatedLink:
         chosen = cumulative[index[gate]]
         passed = (uniform[:, np.newaxis] >= chosen[:, :2]).sum(axis=1)
         return np.asarray(1 + passed, dtype=np.uint8)
+
+    def arrivals_at(self, gate: int) -> ArrivalSampler:
+        """When clicks of a gate's attempts came."""
+        return self.maps_at(gate).arrivals
 
     @cached_property
     def outside(self) -> NDArray[np.float64]:
@@ -274,24 +321,13 @@ class GatedLink:
         channel = self.station.ports[port]
         if not arrival.size or channel is None:
             return np.full(self.gates, -1, dtype=np.int64)
-        attempt = np.searchsorted(arrival, self.open_ps + self.window_ps, side="left") - 1
-        known = attempt >= 0
-        offset = arrival[np.maximum(attempt, 0)] - self.open_ps
-        known &= offset > -FORGOTTEN_LIFETIMES * channel.lifetime_ps
-        # One photon is looked for in one gate only: the first that it can reach.
-        again = np.concatenate([[False], attempt[1:] == attempt[:-1]]) if attempt.size else np.zeros(0, dtype=bool)
-        return np.where(known & ~again, attempt, -1)
+        return meeting(arrival, self.open_ps, self.window_ps, channel.lifetime_ps)
 
     def _offsets(self, port: int) -> NDArray[np.int64]:
         arrival = self.arrival_ps(port)
         if not arrival.size:
             return np.zeros(self.gates, dtype=np.int64)
-        offset = arrival[np.maximum(self.attempt[port], 0)] - self.open_ps
-        values = np.unique(offset[self.attempt[port] >= 0])
-        if values.size > MAPS_AT_ONCE:
-            step = (int(values[-1]) - int(values[0])) / MAPS_AT_ONCE
-            offset = np.rint(np.rint((offset - values[0]) / step) * step + values[0]).astype(np.int64)
-        return np.asarray(offset)
+        return few_offsets(arrival[np.maximum(self.attempt[port], 0)] - self.open_ps, self.attempt[port] >= 0)
 
     def _table(self, lit: tuple[bool, bool]) -> tuple[NDArray[np.int64], list[ClickMaps]]:
         """Per gate the number of its maps, and the maps."""
@@ -329,10 +365,7 @@ class GatedLink:
         train, channel = self._trains[port], self.station.ports[port]
         if train is None or channel is None:
             return ABSENT
-        efficiency, lifetime_ps = channel.efficiency, channel.lifetime_ps
-        if channel.window_included:
-            lifetime_ps = min(lifetime_ps, self._shortened_ps)
-            efficiency = min(1.0, efficiency / -expm1(-self.window_ps / lifetime_ps))
+        efficiency, lifetime_ps = self.station.light(port, self.window_ps)
         return NodeEmission(
             spin=train.spin,
             excitation_rad=train.angle_rad,
@@ -342,11 +375,43 @@ class GatedLink:
             double_excitation=channel.double_excitation,
         )
 
-    @cached_property
-    def _shortened_ps(self) -> float:
-        """Lifetime whose share in the window is the largest `detection_efficiency`: no larger one can be true.
 
-        Both nodes get it, so that their packets still overlap.
-        """
-        given = [port.efficiency for port in self.station.ports if port is not None and port.window_included]
-        return self.window_ps / -log1p(-min(max(given, default=0.0), 1 - 1e-12)) if max(given, default=0.0) else inf
+def meeting(
+    arrival_ps: NDArray[np.int64], open_ps: NDArray[np.int64], window_ps: int, lifetime_ps: float
+) -> NDArray[np.int64]:
+    """Per gate the number of the wave packet that falls into it; -1: none does.
+
+    Args:
+        arrival_ps: shape (packets,), ascending: where each begins.
+        open_ps: shape (gates,), ascending.
+        window_ps: length of the gates.
+        lifetime_ps: of the packets.
+    """
+    packet = np.searchsorted(arrival_ps, open_ps + window_ps, side="left") - 1
+    known = packet >= 0
+    offset = arrival_ps[np.maximum(packet, 0)] - open_ps
+    known &= offset > -FORGOTTEN_LIFETIMES * lifetime_ps
+    # One photon is looked for in one gate only: the first that it can reach.
+    again = np.concatenate([[False], packet[1:] == packet[:-1]]) if packet.size else np.zeros(0, dtype=bool)
+    return np.where(known & ~again, packet, -1)
+
+
+def few_offsets(offset_ps: NDArray[np.int64], known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Arrivals against their gates, rounded so that at most about `MAPS_AT_ONCE` of the known ones differ."""
+    values = np.unique(offset_ps[known])
+    if values.size > MAPS_AT_ONCE:
+        step = (int(values[-1]) - int(values[0])) / MAPS_AT_ONCE
+        offset_ps = np.rint(np.rint((offset_ps - values[0]) / step) * step + values[0]).astype(np.int64)
+    return offset_ps
+
+
+def first_of(survival: NDArray[np.float64], uniform: NDArray[np.float64], after: int = -1) -> NDArray[np.int64]:
+    """What comes first, by the inverse of the cumulative distribution.
+
+    Args:
+        survival: log of the probability that none up to and with this one came.
+        uniform: shape (n,), in [0, 1).
+        after: only later ones count.
+    """
+    base = float(survival[after]) if after >= 0 else 0.0
+    return np.asarray(np.searchsorted(-survival, -(base + np.log1p(-uniform)), side="left"), dtype=np.int64)

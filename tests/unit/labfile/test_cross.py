@@ -105,3 +105,26 @@ def test_the_true_delay_of_a_wire_counts_where_the_world_gives_one(changed, dela
 
 def test_inputs_of_elements():
     assert element_inputs("gated_or") == {"in1", "in2", "gate"}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind", "text"),
+    [
+        ("double_click", "two_window_latch", None),
+        (
+            "double_click",
+            "gated_or",
+            "link alice-bob: double_click needs a two_window_latch at midpoint, and midpoint.herald_logic is a gated_or; "
+            "correct its `kind` or the link's `protocol`",
+        ),
+        (
+            "single_click",
+            "two_window_latch",
+            "link alice-bob: single_click needs a gated_or at midpoint, and midpoint.herald_logic is a "
+            "two_window_latch; correct its `kind` or the link's `protocol`",
+        ),
+    ],
+)
+def test_the_herald_logic_is_the_one_that_the_protocol_needs(changed, protocol, kind, text):
+    lab = changed(("protocol: single_click", f"protocol: {protocol}"), ("kind: gated_or", f"kind: {kind}"))
+    assert lab.faults() == ([] if text is None else [(lab.line("protocol:"), text)])

@@ -46,7 +46,7 @@ SPELLED = [
         "protocol: single_click",
         "protocol: magic",
         "protocol:",
-        "`links.alice-bob.protocol`: expected single_click, not magic",
+        "`links.alice-bob.protocol`: expected single_click or double_click, not magic",
     ),
     (
         "attempts: 250",
@@ -117,7 +117,10 @@ SPELLED = [
         "{element: bob.qubit, kind: emitter}",
         "{element: bob.qubit, kind: emiter}",
         "emiter",
-        ("element bob.qubit: `kind`: expected emitter, beam_splitter, detector, gated_or or fan_out, not emiter"),
+        (
+            "element bob.qubit: `kind`: expected emitter, beam_splitter, detector, gated_or, two_window_latch or "
+            "fan_out, not emiter"
+        ),
     ),
     (
         "pulser: {role: pulse_sequencer, sim",

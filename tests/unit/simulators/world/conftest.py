@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,56 @@ def awg_playback(elements: tuple[AwgElementPlayback, ...]) -> AwgPlayback:
     )
 
 
+DOUBLE_ATTEMPTS = 100
+DOUBLE_PERIOD_NS = 10_000
+APART_NS = 1_000
+"""From the first gate's opening to the second one's, and from pulse to pulse."""
+
+
+def double_attempt_words(
+    alpha: float = 0.5, pi_angle: float = np.pi, optical_v: tuple[float, float] = (1.0, 1.0), late_ns: int = 0
+) -> dict[int, np.ndarray]:
+    """Pump 0..2,000, pi/2 centred at 2,550, optical pulse at 3,000, pi centred at 3,550, optical pulse at 4,000."""
+    samples = DOUBLE_PERIOD_NS
+    optical = np.zeros(samples)
+    for number, volt in enumerate(optical_v):
+        start = 3_000 + number * APART_NS + late_ns
+        optical[start : start + 2] = volt
+    microwave = envelope(samples, 2_500, 2 * np.arccos(np.sqrt(alpha))) + envelope(samples, 3_500, pi_angle)
+    return {
+        1: words(microwave, (0, 2_000), [(2_980, 3_022), (3_980, 4_022)]),
+        2: words(np.zeros(samples), None, [(2_450, 2_650), (3_450, 3_650)]),
+        3: words(optical),
+    }
+
+
+def double_branch_words(basis: str) -> dict[int, np.ndarray]:
+    """Echo centred at 500, basis rotation at 6,450, light 6,700..10,400.
+
+    The pi of the attempt turns the 1,000 before it back; from it to the echo are 6,950; so 5,950 later all is back.
+    """
+    in_phase, quadrature = envelope(20_000, 450, np.pi), np.zeros(20_000)
+    if basis == "X":
+        quadrature += envelope(20_000, 6_400, np.pi / 2)
+    elif basis == "Y":
+        in_phase += envelope(20_000, 6_400, np.pi / 2)
+    return {
+        1: words(in_phase),
+        2: words(quadrature, (6_700, 10_400), [(400, 600), (6_350, 6_550)]),
+        3: words(np.zeros(20_000)),
+    }
+
+
+def double_midpoint_steps(
+    gate_ns: int = GATE_NS, window_ns: int = 25, apart_ns: int = APART_NS
+) -> list[tuple[int, int]]:
+    steps = [(1_000, 0), (100, 1), (gate_ns - 1_100, 0)]
+    for _ in range(DOUBLE_ATTEMPTS):
+        steps += [(window_ns, 2), (apart_ns - window_ns, 0), (window_ns, 2)]
+        steps += [(DOUBLE_PERIOD_NS - apart_ns - window_ns, 0)]
+    return [*steps, (PERIOD_NS - sum(ns for ns, _ in steps), 0)]
+
+
 class Bench:
     """A lab of fakes; ``change`` may give the lab file's document and the world another face."""
 
@@ -205,12 +256,22 @@ class Bench:
         instruments = Instruments(self.pulsers, self.awgs, self.taggers)
         self.context = WorldContext(lab, world, instruments, ORIGIN_PS, seed)
         self.engine = Engine(self.context)
+        self.midpoint = midpoint_steps()
+
+    def double_click(self, basis: str = "Z", **attempt: Any) -> None:
+        """Give everyone the programs of double click."""
+        self.midpoint = double_midpoint_steps()
+        attempts = element(
+            double_attempt_words(**attempt), loop_count=DOUBLE_ATTEMPTS, wait_for_trigger=True, go_to=1, jump_to=2
+        )
+        for awg in self.awgs.values():
+            awg.change(elements=(attempts, element(double_branch_words(basis), go_to=1)))
 
     def arm(self, n_runs: int, *sites: str) -> None:
         programs = {
             "alice": node_steps(),
             "bob": node_steps(95_000 - BOB_EARLIER_NS),
-            "midpoint": midpoint_steps(),
+            "midpoint": self.midpoint,
         }
         for site in sites or tuple(programs):
             self.pulsers[f"{site}.pulser"].arm(programs[site], n_runs)
@@ -261,3 +322,28 @@ def make_bench() -> Callable[..., Bench]:
         return Bench(lab.model_copy(update={"wires": tuple(wires)}), truth, seed)
 
     return make
+
+
+@pytest.fixture
+def make_double_bench(make_bench: Callable[..., Bench]) -> Callable[..., Bench]:
+    """A bench whose herald logic is a two-window latch, with the programs of double click."""
+
+    def make(world: dict[str, Any] | None = None, basis: str = "Z", seed: int = 1, **attempt: Any) -> Bench:
+        plain = make_bench(world)
+        wires = tuple(
+            wire.model_copy(update={"kind": "two_window_latch"}) if getattr(wire, "kind", "") == "gated_or" else wire
+            for wire in plain.lab.wires
+        )
+        link = plain.lab.links[0].model_copy(update={"protocol": "double_click"})
+        lab = plain.lab.model_copy(update={"wires": wires, "links": (link,)})
+        bench = Bench(lab, plain.context.world, seed)
+        bench.double_click(basis, **attempt)
+        return bench
+
+    return make
+
+
+@pytest.fixture
+def programs_of() -> Any:
+    """The builders of programs in this module, by name."""
+    return SimpleNamespace(double_midpoint_steps=double_midpoint_steps)

@@ -71,3 +71,13 @@ def test_light_left_on_while_idle_shows(make_bench: Callable[..., Any]) -> None:
     assert found.sideband_per_s == pytest.approx(250_000)
     pulser.playback = type(pulser.playback)(**{**vars(pulser.playback), "state": "off"})
     assert flux(bench) == NodeFlux()
+
+
+def test_every_optical_pulse_of_an_attempt_counts(make_double_bench: Callable[..., Any]) -> None:
+    bench = make_double_bench()
+    bench.arm(600)
+    bench.engine.advance_to(PS_PER_S + 10 * 1_495_000_000)
+    # 100 attempts, a photon in the first pulse or in the second, collection 4e-4.
+    found = flux(bench)
+    assert found.zero_phonon_line_per_s == pytest.approx(100 * 4e-4 / PERIOD_S, rel=5e-3)
+    assert "optical_pulse" in found.light

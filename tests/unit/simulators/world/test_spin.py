@@ -95,3 +95,59 @@ def test_backwards_equals_forwards_with_drawn_detunings() -> None:
     forwards = rho[:, 1, 1].real
     error = forwards.std() / sqrt(forwards.size)
     assert abs(expectation(model.bright_operator(operations, 9 * US), start) - forwards.mean()) < 3.5 * error
+
+
+# --- two optical pulses --------------------------------------------------------------------------------------------
+
+
+def pumped(*operations: Rotation | Excitation | Light) -> list[Rotation | Excitation | Light]:
+    return [Light(-100 * US, 0, "spin_pump"), *operations]
+
+
+@pytest.mark.parametrize(("after_us", "frame_us"), [(1.0, 0.0), (4.0, 0.0), (6.0, -5.0), (0.0, 1.0)])
+def test_the_rotation_in_between_turns_the_detuning_back(after_us: float, frame_us: float) -> None:
+    model = SpinModel(spin())
+    operations = pumped(turn(0, pi / 2), turn(US, pi))
+    found = model.histories(operations, (None, None), round((1 + after_us) * US), round(frame_us * US))
+    rho = found[0, 0, 0, 0]
+    # One microsecond before the pi, the rest after it.
+    left_us = after_us + frame_us - 1
+    assert abs(rho[0, 1]) == pytest.approx(0.5 * exp(-((left_us / 5) ** 2)), rel=1e-5)
+    assert np.abs(found).sum() == pytest.approx(np.abs(rho).sum(), abs=1e-12)
+
+
+def test_photon_numbers_of_two_pulses() -> None:
+    model = SpinModel(spin())
+    alpha, angle = 0.3, 2.0
+    theta = 2 * np.arccos(sqrt(alpha))
+    operations = pumped(turn(0, theta), Excitation(0, angle), turn(0, pi), Excitation(0, pi))
+    found = model.histories(operations, (0, 1), 0)
+    photons = np.einsum("aabbii->ab", found).real
+    # The first pulse finds alpha bright, the second one what was dark before the pi.
+    first = alpha * np.sin(angle / 2) ** 2
+    assert photons == pytest.approx(np.array([[alpha - first, 1 - alpha], [first, 0]]), abs=1e-4)
+    # The spin is where the pi has put it, and knows the photons.
+    assert found[1, 1, 0, 0] == pytest.approx(np.diag([first, 0]), abs=1e-4)
+    assert abs(found[1, 0, 0, 1][0, 1]) == pytest.approx(sqrt(first * (1 - alpha)), abs=1e-4)
+
+
+def test_light_that_nobody_sees_tells_of_the_spin() -> None:
+    model = SpinModel(spin())
+    operations = pumped(turn(0, pi / 2), Excitation(0, 2.0), Excitation(0, 1.0))
+    seen = model.histories(operations, (1, None), 0)
+    assert np.abs(seen[:, :, 1, 1]).max() == 0
+    rho = np.einsum("aabbij->ij", seen)
+    # Coherence of bright and dark: cos(theta / 2) of each pulse, seen or not.
+    assert abs(rho[0, 1]) == pytest.approx(0.5 * np.cos(1.0) * np.cos(0.5), rel=1e-4)
+    assert np.trace(rho) == pytest.approx(1)
+
+
+def test_pump_light_forgets_and_readout_light_dephases() -> None:
+    model = SpinModel(spin())
+    half = pumped(turn(0, pi / 2), Excitation(0, pi))
+    again = [*half, Light(0, 100 * US, "spin_pump")]
+    found = model.histories(again, (0, None), 100 * US)
+    assert found[0, 0, 0, 0] == pytest.approx(np.diag([0, 0.5]), abs=1e-6)
+    assert found[1, 1, 0, 0] == pytest.approx(np.diag([0, 0.5]), abs=1e-6)
+    read = model.histories([*pumped(turn(0, pi / 2)), Light(0, NS, "readout_light")], (None, None), NS)[0, 0, 0, 0]
+    assert read == pytest.approx(np.diag([0.5, 0.5]), abs=1e-6)
