@@ -48,7 +48,7 @@ LOOK_S = 0.5
 MOST_MASKED_ROUNDS = 50_000
 """In one settlement: a message holds 1 MiB."""
 LABEL_TOLERANCE_MS = 300
-T0_AHEAD_S = 3
+T0_AHEAD_PS = 2_250_000_000_000
 
 
 class MidpointDaemon(Party):
@@ -170,7 +170,7 @@ class MidpointDaemon(Party):
             kind=params["kind"],
             link=link.name,
             protocol=link.protocol,
-            t0_tai_s=-(-now // PS_PER_S) + T0_AHEAD_S - 1,
+            t0_tai_s=_t0_after(now),
             rounds=params["rounds"],
             first_round=params["first_round"],
             attempts=link.round.attempts,
@@ -193,9 +193,8 @@ class MidpointDaemon(Party):
         hashes[self.site] = programs_sha256(programs.heralding(self.site, draft.rounds))
         # Compiling takes a moment the first time: T0 counts from now, at least two whole seconds ahead. Lab time
         # waits here until both nodes have accepted.
-        now = await self.clock.now_ps()
-        await self.clock.release(now)
-        return msgspec.structs.replace(draft, sequences=hashes, t0_tai_s=-(-now // PS_PER_S) + T0_AHEAD_S - 1)
+        await self.clock.release(await self.clock.now_ps())
+        return msgspec.structs.replace(draft, sequences=hashes, t0_tai_s=_t0_after(await self.clock.now_ps()))
 
     async def _run_plan(self, plan: Plan, link: Link) -> None:
         try:
@@ -499,3 +498,8 @@ class MidpointDaemon(Party):
     async def _heralds_of(self, params: dict[str, Any]) -> list[Any]:
         """Settled heralds of a plan, from the ``since``-th on."""
         return [msgspec.to_builtins(herald) for herald in self.book(params["plan_id"]).settled[params["since"] :]]
+
+
+def _t0_after(now_ps: int) -> int:
+    """The first TAI second that leaves every node the 2 s that it asks for, and the proposal its way."""
+    return -(-(now_ps + T0_AHEAD_PS) // PS_PER_S)

@@ -76,7 +76,11 @@ def test_a_faulty_pulse_in_mid_run_masks_its_rounds_and_spoils_no_herald(play, f
             {"pps_missing_at_s": [T0_S - 1]}, "the last pulse per second is", id="missing", marks=pytest.mark.long
         ),
         # The stray pulse starts the armed pulser 0.6 s early.
-        pytest.param({"pps_doubled_at_s": [T0_S - 1]}, "streaming before T0", id="doubled"),
+        pytest.param(
+            {"pps_doubled_at_s": [T0_S - 1]},
+            "before T0 - a pulse per second came that none was due for",
+            id="doubled",
+        ),
     ],
 )
 def test_a_faulty_pulse_before_t0_makes_the_plan_void(play, fault, said):
