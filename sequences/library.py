@@ -1,5 +1,4 @@
-"""Rounds that are ready to play: heralding by single and double click at a node, the midpoint's gates, readout
-calibration.
+"""Rounds that are ready to play: heralding by single or double click, the midpoint's gates, readout calibration.
 
 Conventions (they bind everything that interprets outcomes):
 

@@ -1,7 +1,7 @@
 """The herald engine: tags of the midpoint's inputs in, decided rounds out.
 
-It folds clicks into (round, attempt), takes the first pattern of each round that fires the line, compares it with the tag of the herald
-line itself, and says how far all inputs are complete. It knows nothing of sockets or disks.
+It folds clicks into (round, attempt), takes the first pattern of each round that fires the line, compares it with
+the tag of the herald line itself, and says how far all inputs are complete. It knows nothing of sockets or disks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When things happen in a round, from the lab file's wires: leads, gates, windows, and whether the loop closes.
 
-All in picoseconds. A photon of attempt a must reach the herald logic inside a gate of attempt a, and the herald line must be back
-at each AWG's event input before that attempt's waveform ends. What is not a whole nanosecond is rounded to the
+All in picoseconds. A photon of attempt a must reach the herald logic inside a gate of attempt a, and the herald line must
+be back at each AWG's event input before that attempt's waveform ends. What is not a whole nanosecond is rounded to the
 sequencers' tick, at the cost of the detection window's edge.
 """
 
