@@ -25,6 +25,8 @@ __all__ = ["DOUBLE_CLICK", "SINGLE_CLICK", "HeraldRules", "rules_of"]
 BITS_A_WINDOW = 2
 WINDOW_SPACING_PS = 500_000
 """Between the optical pulses of double click: longer than a detector's dead time, shorter than the latch's memory."""
+LONGEST_WINDOW_PS = 150_000
+"""The microwave pi takes the middle of the spacing; a photon of the first pulse must have come before it begins."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qnode.errors import MisuseError
-from qnode.heralds._rules import rules_of
+from qnode.heralds._rules import LONGEST_WINDOW_PS, rules_of
 from qnode.labfile import HERALD_LOGIC, Lab, Link
 
 __all__ = ["LinkTiming", "NodeOffsets", "TimingError", "link_timing", "through"]
@@ -160,6 +160,12 @@ def _check(link: Link, timing: LinkTiming) -> None:
             f"{link.attempt_period_us:g} us has ended",
             hint=f"the smallest legal attempt_period_us is {timing.smallest_attempt_ps / 1e6:g}",
             smallest_attempt_period_us=timing.smallest_attempt_ps / 1e6,
+        )
+    if rules_of(link.protocol).windows > 1 and link.detection_window_ps > LONGEST_WINDOW_PS:
+        raise TimingError(
+            f"link {link.name}: the first window of {link.detection_window_ns:g} ns is still open when the microwave pi "
+            f"begins",
+            hint=f"make detection_window_ns at most {LONGEST_WINDOW_PS / 1e3:g}",
         )
     if timing.branch_ps <= 0:
         raise TimingError(
