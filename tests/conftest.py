@@ -164,6 +164,12 @@ class LabCopy:
 
 
 @pytest.fixture
+def lab_copy() -> type[LabCopy]:
+    """`LabCopy`, for tests of other lab files."""
+    return LabCopy
+
+
+@pytest.fixture
 def lab(tmp_path: Path) -> Iterator[LabCopy]:
     """A copy of the two-node lab in an address block of its own."""
     copy = LabCopy(tmp_path)
