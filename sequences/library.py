@@ -237,7 +237,8 @@ def heralding_node(parameters: NodeRoundParameters) -> NodeRound:
         signs=_SIGNS_WITH_ECHO if parameters.echo else _SIGNS_WITHOUT_ECHO,
         trigger_edge_ps=_trigger_edge_ps(parameters),
         optical_centres_ps=tuple(
-            _acts_ps(parameters, "optical_pulse") + at_ps + OPTICAL.length_ps // 2 for at_ps in _optical_ps(parameters)
+            _acts_ps(parameters, "optical_pulse") + at_ps + OPTICAL.length_ps // 2
+            for at_ps in _optical_ps(parameters)
         ),
         attempt_end_ps=first_ps + timing.attempt_period_ps,
         charge_window_ps=_charge_window_ps(parameters),

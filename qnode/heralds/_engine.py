@@ -157,8 +157,8 @@ class Engine:
         """Attempts with a click in each window, in order; offsets are those of the last window: it fires the line."""
         fired = windows[0]
         for number, later in enumerate(windows[1:], 1):
-            keys = [rows.round * self.plan.attempts + rows.attempt for rows in (fired, later)]
-            _, before, after = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+            earlier_key, later_key = (rows.round * self.plan.attempts + rows.attempt for rows in (fired, later))
+            _, before, after = np.intersect1d(earlier_key, later_key, assume_unique=True, return_indices=True)
             pattern = fired.pattern[before] | later.pattern[after] << (BITS_A_WINDOW * number)
             fired = Patterns(
                 later.round[after], later.attempt[after], pattern.astype(np.uint8), later.first_offset_ps[after]

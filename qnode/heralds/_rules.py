@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from qnode.errors import MisuseError
 
-__all__ = ["DOUBLE_CLICK", "SINGLE_CLICK", "HeraldRules", "rules_of"]
+__all__ = ["BITS_A_WINDOW", "DOUBLE_CLICK", "LONGEST_WINDOW_PS", "SINGLE_CLICK", "HeraldRules", "rules_of"]
 
 BITS_A_WINDOW = 2
 WINDOW_SPACING_PS = 500_000

@@ -138,7 +138,8 @@ def test_prediction_of_double_click() -> None:
     assert link.p_herald == pytest.approx(p, rel=1e-9)
     assert link.fidelity == pytest.approx((good * (1 + v) / 2 + (one * one / 2 - good) / 2) / p, rel=1e-9)
     assert link.populations == pytest.approx(
-        {"00": two * none / 4 / p, "01": one * one / 4 / p, "10": one * one / 4 / p, "11": two * none / 4 / p}, rel=1e-9
+        {"00": two * none / 4 / p, "01": one * one / 4 / p, "10": one * one / 4 / p, "11": two * none / 4 / p},
+        rel=1e-9,
     )
     # 100 us of charge check, 250 attempts of 10 us, 20 us of branch
     assert link.rate_attempting_hz == pytest.approx(p / 10e-6, rel=1e-9)

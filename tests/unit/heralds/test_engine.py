@@ -338,7 +338,9 @@ def double(rounds: int) -> Engine:
 
 def late(channel: int, round_: int, attempt: int, offset_ps: int = 0) -> Tag:
     """A click in the second window; of the line: what that click fires."""
-    _, round_, rel = line(round_, attempt, offset_ps) if channel == LINE else click(channel, round_, attempt, offset_ps)
+    _, round_, rel = (
+        line(round_, attempt, offset_ps) if channel == LINE else click(channel, round_, attempt, offset_ps)
+    )
     return channel, round_, rel + APART
 
 

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qnode.heralds import CLASSES, DOUBLE_CLICK, SINGLE_CLICK, ColumnArrays, Ledger, LedgerError, Reason, classify, masked_column
+from qnode.heralds import (
+    CLASSES,
+    DOUBLE_CLICK,
+    SINGLE_CLICK,
+    ColumnArrays,
+    Ledger,
+    LedgerError,
+    Reason,
+    classify,
+    masked_column,
+)
 
 N = 10
 

@@ -245,7 +245,7 @@ def test_the_line_of_double_click_comes_500_ns_later(lab_with, double_click):
         slack_ps={"alice": (1_005 + 4_500 - 500) * NS, "bob": (1_001 + 4_500 - 500) * NS},
         smallest_attempt_ps=(4_499 + 500) * NS,
     )
-    with pytest.raises(TimingError, match="after the attempt of 4.998 us has ended") as caught:
+    with pytest.raises(TimingError, match=r"after the attempt of 4\.998 us has ended") as caught:
         timing_of(lab_with(double_click, link_edit(attempt_period_us=4.998)))
     assert caught.value.hint == "the smallest legal attempt_period_us is 4.999"
 
