@@ -1,4 +1,4 @@
-"""Rounds that are ready to play: heralding by single click at a node, the midpoint's gates, readout calibration.
+"""Rounds that are ready to play: heralding by single or double click, the midpoint's gates, readout calibration.
 
 Conventions (they bind everything that interprets outcomes):
 
@@ -11,6 +11,9 @@ Conventions (they bind everything that interprets outcomes):
 - The echo R(pi, 0) = -i X turns (X, Y, Z) into (X, -Y, -Z). Seen from the state before the echo the raw outcomes are
   therefore +X, -Y and +Z; without the echo they are +X, +Y and -Z. `NodeRound.signs` holds these signs: raw outcome
   times sign = Pauli eigenvalue of the state right after the herald.
+- Double click flips the spin inside the attempt, between its optical pulses. "Right after the herald" is behind that
+  flip, so the signs are those of single click. Labels from before the first optical pulse are the other way round:
+  joint flips keep psi+ and psi-, and exchange the populations of 00 and 11.
 """
 
 from __future__ import annotations
@@ -55,6 +58,8 @@ ECHO_PS = 100 * ns
 SWITCH_GUARD_PS = 20 * ns
 """The microwave switch is closed for so long before and after each envelope."""
 READOUT_GAP_PS = 100 * ns
+SMALLEST_SPACING_PS = 184 * ns
+"""Two optical pulses further apart than this have room for an envelope with its switch between their gates."""
 SHOT_READOUT_PS = ROTATION_PS + ENVELOPE.length_ps + READOUT_GAP_PS
 SHOT_TAIL_PS = 300 * ns
 
@@ -117,6 +122,9 @@ class NodeRoundParameters:
     """Instrument to the limits of its model."""
     echo: bool = True
     """False leaves the echo out and everything else where it is."""
+    optical_spacing_ps: int = 0
+    """0: one optical pulse an attempt (single click). Else double click: a second one so much later, and a microwave
+    pi in the middle between the two; whole nanoseconds, even."""
     repump_ps: int = 0
     """Repump light at the start of the charge slot, before the charge light."""
     readout_ps: int = 3_700 * ns
@@ -137,8 +145,8 @@ class NodeRound:
     """Basis to the factor that makes a raw outcome (bright +1, dark -1) a Pauli eigenvalue right after the herald."""
     trigger_edge_ps: int
     """The edge itself, after the start of the round at the pulser's output."""
-    optical_centre_ps: int
-    """Centre of the optical pulse of attempt 0, at the qubit. Attempt j: j attempt periods later."""
+    optical_centres_ps: tuple[int, ...]
+    """Centre of each optical pulse of attempt 0, at the qubit. Attempt j: j attempt periods later."""
     attempt_end_ps: int
     """End of attempt 0 at the qubit. Attempt j: j attempt periods later."""
     charge_window_ps: tuple[int, int] | None
@@ -149,6 +157,11 @@ class NodeRound:
     """First moment at which the herald of attempt 0 may reach the AWG's event input (its waveform plays)."""
     herald_latest_ps: int
     """Last moment for that; later, the jump comes one attempt too late. Attempt j: j attempt periods later."""
+
+    @property
+    def optical_centre_ps(self) -> int:
+        """Centre of the first optical pulse of attempt 0, at the qubit."""
+        return self.optical_centres_ps[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +200,19 @@ class MidpointRound:
 
 
 def heralding_node(parameters: NodeRoundParameters) -> NodeRound:
-    """Single-click heralding at a node.
+    """Heralding at a node, by single click or (``optical_spacing_ps``) by double click.
 
-    Attempt: spin pump, alpha rotation, excitation gate, optical pulse, then the wait for the herald line. Branch,
-    from the end of the attempt in which the herald came: echo, basis rotation, readout light. The echo lies in the
-    middle between the centre of the alpha rotation and the centre of the basis rotation.
+    Attempt: spin pump, alpha rotation, excitation gate, optical pulse, then the wait for the herald line. Double click
+    has a microwave pi and a second gated optical pulse before the wait. Branch, from the end of the attempt in which
+    the herald came: echo, basis rotation, readout light.
+
+    A constant detuning must leave no phase at the basis rotation. Single click: the echo lies in the middle between
+    alpha rotation and basis rotation. Double click, with the rotation at t0, the pi at t1, the echo at t2: the phase
+    (t1 - t0) - (t2 - t1) + (t3 - t2) is zero for a basis rotation at t3 = 2 t2 - 2 t1 + t0 (centres).
 
     Raises:
-        MisuseError: alpha outside (0, 1], an unknown basis, an attempt or branch that is too short (with the smallest
-            legal one).
+        MisuseError: alpha outside (0, 1], an unknown basis, optical pulses too close together for the microwave pi, an
+            attempt or branch that is too short (with the smallest legal one).
     """
     timing, wiring = parameters.timing, parameters.wiring
     _check_parameters(parameters)
@@ -210,11 +227,19 @@ def heralding_node(parameters: NodeRoundParameters) -> NodeRound:
     first_ps = start_ps + wiring.reach_ps(awg)
     lag_ps = _acts_ps(parameters, "readout_light") - first_ps
     return NodeRound(
-        round=Round("single-click heralding", _timeline(parameters), "round_trigger", trains),
+        round=Round(
+            f"{'double' if parameters.optical_spacing_ps else 'single'}-click heralding",
+            _timeline(parameters),
+            "round_trigger",
+            trains,
+        ),
         bases=tuple(parameters.bases),
         signs=_SIGNS_WITH_ECHO if parameters.echo else _SIGNS_WITHOUT_ECHO,
         trigger_edge_ps=_trigger_edge_ps(parameters),
-        optical_centre_ps=_acts_ps(parameters, "optical_pulse") + OPTICAL_PS + OPTICAL.length_ps // 2,
+        optical_centres_ps=tuple(
+            _acts_ps(parameters, "optical_pulse") + at_ps + OPTICAL.length_ps // 2
+            for at_ps in _optical_ps(parameters)
+        ),
         attempt_end_ps=first_ps + timing.attempt_period_ps,
         charge_window_ps=_charge_window_ps(parameters),
         readout_window_ps=(readout_ps + lag_ps, readout_ps + lag_ps + parameters.readout_ps),
@@ -259,7 +284,7 @@ def readout_calibration(parameters: NodeRoundParameters, shots: int | None = Non
 def midpoint_round(
     timing: RoundTiming, wiring: Wiring, limits: Mapping[str, Limits], offsets_ps: Sequence[int], width_ps: int
 ) -> MidpointRound:
-    """The midpoint's pulser: the round trigger (START of the time controller), and a gate an attempt.
+    """The midpoint's pulser: the round trigger (START of the time controller), and the gates.
 
     Args:
         timing: only the lead, charge and phase slot (which place the trigger) and the period are used.
@@ -292,10 +317,17 @@ def _check_parameters(parameters: NodeRoundParameters) -> None:
     for number, basis in enumerate(parameters.bases):
         if basis not in _SIGNS_WITH_ECHO:
             raise MisuseError(f"round {number} is to be read in basis {basis!r}", hint="a basis is X, Y or Z")
-    if parameters.timing.attempt_period_ps < GATE_STOP_PS:
+    spacing_ps = parameters.optical_spacing_ps
+    if spacing_ps and (spacing_ps < SMALLEST_SPACING_PS or spacing_ps % (2 * ns)):
+        raise MisuseError(
+            f"optical pulses {spacing_ps} ps apart leave no place for the microwave pi between them",
+            hint=f"give at least {SMALLEST_SPACING_PS} ps, an even number of nanoseconds",
+        )
+    shortest_ps = GATE_STOP_PS + spacing_ps
+    if parameters.timing.attempt_period_ps < shortest_ps:
         raise MisuseError(
             f"an attempt of {parameters.timing.attempt_period_ps} ps ends before its optical pulse is over",
-            hint=f"the smallest legal attempt period is {GATE_STOP_PS} ps",
+            hint=f"the smallest legal attempt period is {shortest_ps} ps",
         )
     needed_ps = _readout_start_ps(parameters) + parameters.readout_ps
     if needed_ps > parameters.timing.branch_ps:
@@ -338,11 +370,35 @@ def _attempt(parameters: NodeRoundParameters) -> Section:
     _pump(attempt)
     angle_rad = 2 * math.acos(math.sqrt(parameters.alpha))
     _rotate(attempt, parameters, "alpha rotation", ROTATION_PS, angle_rad, 0.0)
-    attempt.on("excitation_gate", at_ps=GATE_START_PS, length_ps=GATE_STOP_PS - GATE_START_PS, name="excitation gate")
-    attempt.play(
-        "optical_pulse", OPTICAL, at_ps=OPTICAL_PS, amplitude_v=parameters.optical_pi_volt, name="optical pulse"
-    )
+    for number, at_ps in enumerate(_optical_ps(parameters)):
+        later_ps, again = at_ps - OPTICAL_PS, " 2" if number else ""
+        attempt.on(
+            "excitation_gate",
+            at_ps=GATE_START_PS + later_ps,
+            length_ps=GATE_STOP_PS - GATE_START_PS,
+            name=f"excitation gate{again}",
+        )
+        attempt.play(
+            "optical_pulse",
+            OPTICAL,
+            at_ps=at_ps,
+            amplitude_v=parameters.optical_pi_volt,
+            name=f"optical pulse{again}",
+        )
+    if parameters.optical_spacing_ps:
+        _rotate(attempt, parameters, "microwave pi", _flip_ps(parameters), math.pi, 0.0)
     return attempt
+
+
+def _optical_ps(parameters: NodeRoundParameters) -> tuple[int, ...]:
+    """Start of each optical pulse in the attempt."""
+    spacing_ps = parameters.optical_spacing_ps
+    return (OPTICAL_PS, OPTICAL_PS + spacing_ps) if spacing_ps else (OPTICAL_PS,)
+
+
+def _flip_ps(parameters: NodeRoundParameters) -> int:
+    """Start of double click's microwave pi in the attempt."""
+    return OPTICAL_PS + (parameters.optical_spacing_ps - ENVELOPE.length_ps) // 2
 
 
 def _branch(parameters: NodeRoundParameters, basis: str) -> Section:
@@ -391,8 +447,11 @@ def _rotate(
 
 
 def _basis_ps(parameters: NodeRoundParameters) -> int:
-    """Start of the basis rotation in the branch: as far behind the echo as the alpha rotation is before it."""
-    return 2 * ECHO_PS + parameters.timing.attempt_period_ps - ROTATION_PS
+    """Start of the basis rotation in the branch: where a constant detuning has left no phase (`heralding_node`)."""
+    period_ps = parameters.timing.attempt_period_ps
+    if parameters.optical_spacing_ps:
+        return 2 * ECHO_PS + period_ps - 2 * _flip_ps(parameters) + ROTATION_PS
+    return 2 * ECHO_PS + period_ps - ROTATION_PS
 
 
 def _readout_start_ps(parameters: NodeRoundParameters) -> int:

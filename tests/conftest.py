@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -42,7 +43,7 @@ class LabCopy:
         self.path = folder / "lab.yaml"
         self.world_path = self.path
         self.data = folder / "data"
-        self.path.write_text(source.read_text().replace("127.0.1.", self.block))
+        self.path.write_text(re.sub(r"127\.0\.\d+\.", self.block, source.read_text()))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     # --- the file ---
@@ -160,6 +161,12 @@ class LabCopy:
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
         return answer
+
+
+@pytest.fixture
+def lab_copy() -> type[LabCopy]:
+    """`LabCopy`, for tests of other lab files."""
+    return LabCopy
 
 
 @pytest.fixture

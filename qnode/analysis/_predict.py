@@ -5,12 +5,16 @@ Only ``qnode predict`` and tests hold a `World`; experiments compare with what i
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qnode.analysis._bell import chsh_fixed, chsh_maximum, correlation_matrix
 from qnode.analysis._links import (
+    HeraldedPair,
     dark_probability,
+    double_click,
     fibre_transmission,
     overlap_in_window,
     share_in_window,
@@ -73,7 +77,8 @@ def predict_link(lab: Lab, world: World, link: Link, *, late_ps: float = 0.0) ->
             with the earlier photon.
 
     Returns:
-        The prediction. Memory errors while the qubits wait for their readout are not in it.
+        The prediction by the closed form of the link's protocol; labels of double click are those before the first
+        window. Memory errors while the qubits wait for their readout are not in it.
 
     Raises:
         MisuseError: the world says nothing of a node or of the midpoint, or no herald can come.
@@ -86,14 +91,17 @@ def predict_link(lab: Lab, world: World, link: Link, *, late_ps: float = 0.0) ->
     eta = {node: node_efficiency(world, link, node, late_ps=late[node]) for node in link.between}
     lifetimes_ps = (world.nodes[first].emitter.lifetime_ns * 1e3, world.nodes[second].emitter.lifetime_ns * 1e3)
     overlap = overlap_in_window(link.detection_window_ps, lifetimes_ps, late_ps)
-    click = single_click(
+    closed_form: Callable[..., HeraldedPair] = double_click
+    if link.protocol == "single_click":
+        phase_rms_rad = math.radians(midpoint.interferometer.phase_rms_deg)
+        closed_form = functools.partial(single_click, phase_rms_rad=phase_rms_rad)
+    click = closed_form(
         link.bright_state[first],
         link.bright_state[second],
         eta[first],
         eta[second],
         dark=dark_probability(midpoint.detectors.dark_rate_hz, link.detection_window_ps),
         visibility=midpoint.interferometer.indistinguishability * overlap,
-        phase_rms_rad=math.radians(midpoint.interferometer.phase_rms_deg),
         p2_a=world.nodes[first].emitter.double_excitation,
         p2_b=world.nodes[second].emitter.double_excitation,
     )

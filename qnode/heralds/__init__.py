@@ -28,11 +28,14 @@ from qnode.heralds._messages import (
     encode_message,
 )
 from qnode.heralds._programs import LinkPrograms, NodeWindows, Program, driver_limits, programs_sha256, site_wiring
+from qnode.heralds._rules import DOUBLE_CLICK, SINGLE_CLICK, HeraldRules, rules_of
 from qnode.heralds._timing import LinkTiming, NodeOffsets, TimingError, link_timing
 
 __all__ = [
     "CLASSES",
+    "DOUBLE_CLICK",
     "HERALD_WIRE_VERSION",
+    "SINGLE_CLICK",
     "Armed",
     "Column",
     "ColumnArrays",
@@ -40,6 +43,7 @@ __all__ = [
     "Engine",
     "Expiry",
     "Herald",
+    "HeraldRules",
     "Ledger",
     "LedgerError",
     "LinkPrograms",
@@ -65,5 +69,6 @@ __all__ = [
     "link_timing",
     "masked_column",
     "programs_sha256",
+    "rules_of",
     "site_wiring",
 ]

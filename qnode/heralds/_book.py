@@ -9,6 +9,7 @@ import msgspec
 
 from qnode.heralds._ledger import CLASSES, ColumnArrays, Ledger, LedgerError, Reason, RoundClasses
 from qnode.heralds._messages import Column, Herald, Message, NodeRow, Plan, PlanEnd, Rows, Settlement, Summary
+from qnode.heralds._rules import rules_of
 
 __all__ = ["Expiry", "PlanBook"]
 
@@ -37,7 +38,7 @@ class PlanBook:
     def __init__(self, plan: Plan, party: str, midpoint: str, nodes: tuple[str, str]) -> None:
         self.plan = plan
         self.party = party
-        self.ledger = Ledger(party, midpoint, nodes, plan.attempts)
+        self.ledger = Ledger(party, midpoint, nodes, plan.attempts, rules_of(plan.protocol))
         self.heralds: dict[int, Herald] = {}
         """Provisional, by round."""
         self.rows: dict[int, NodeRow] = {}

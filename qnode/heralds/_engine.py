@@ -1,7 +1,7 @@
 """The herald engine: tags of the midpoint's inputs in, decided rounds out.
 
-It folds clicks into (round, attempt), takes the first pattern of each round, compares it with the tag of the herald
-line itself, and says how far all inputs are complete. It knows nothing of sockets or disks.
+It folds clicks into (round, attempt), takes the first pattern of each round that fires the line, compares it with
+the tag of the herald line itself, and says how far all inputs are complete. It knows nothing of sockets or disks.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from drivers.roles import RawTags, RecordingStatus
 from qnode.errors import InstrumentError
 from qnode.heralds._ledger import ColumnArrays, Reason
 from qnode.heralds._messages import Herald, Plan
+from qnode.heralds._rules import BITS_A_WINDOW, rules_of
 from qnode.heralds._timing import LinkTiming
-from qnode.tags import TagBlock, WindowTrain, click_patterns, decoder, fold_relative
+from qnode.tags import Patterns, TagBlock, WindowTrain, click_patterns, decoder, fold_relative
 
 __all__ = ["DETECTORS", "LINE", "SYNC", "Decision", "Engine"]
 
@@ -44,7 +45,7 @@ class Decision:
     """Detectors, line and round syncs, in order; times from the sync of the plan's round 0. Tags of rounds without their
     sync are not in it: they have no time."""
     offsets_ps: NDArray[np.int64]
-    """Clicks inside detection windows: from the opening of the window."""
+    """Clicks inside detection windows: from the opening of the window, those of an attempt's first window first."""
 
 
 class Engine:
@@ -54,21 +55,30 @@ class Engine:
         plan: what is played.
         timing: where windows open.
         window_ps: width of the detection window.
-        psi_plus_on: ``det1`` or ``det2``.
+        psi_plus_on: ``det1`` or ``det2``; means nothing to double click.
     """
 
     def __init__(self, plan: Plan, timing: LinkTiming, window_ps: int, psi_plus_on: str) -> None:
         self.plan = plan
         self.decided = 0
-        self._bells = {1: "psi+", 2: "psi-"} if psi_plus_on == "det1" else {1: "psi-", 2: "psi+"}
-        self._clicks = WindowTrain(timing.click_open_ps, plan.attempt_period_ps, plan.attempts, window_ps)
+        rules = rules_of(plan.protocol)
+        self._bells = rules.bells_on(psi_plus_on)
+        self._windows = [
+            WindowTrain(
+                timing.click_open_ps + window * rules.window_spacing_ps,
+                plan.attempt_period_ps,
+                plan.attempts,
+                window_ps,
+            )
+            for window in range(rules.windows)
+        ]
         self._lines = WindowTrain(
             timing.line_open_ps - LINE_TOLERANCE_PS,
             plan.attempt_period_ps,
             plan.attempts,
             window_ps + 2 * LINE_TOLERANCE_PS,
         )
-        self._origin_ps = timing.click_from_t0_ps
+        self._origin_ps = timing.click_from_t0_ps + rules.last_window_ps
         inputs = (*DETECTORS, SYNC, LINE)
         self._decoders = {channel: decoder(FORMAT) for channel in inputs}
         self._pending: dict[int, list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = {ch: [] for ch in inputs}
@@ -108,8 +118,8 @@ class Engine:
         first, rounds = self.decided, stop_round - self.decided
         sync_ps, has_sync = self._syncs(first, stop_round)
         click_round, click_rel, click_channel = self._relative(DETECTORS, first, stop_round, sync_ps, has_sync)
-        clicks = fold_relative(click_round, click_rel, click_channel, self._clicks)
-        patterns = click_patterns(clicks, DETECTORS)
+        clicks = [fold_relative(click_round, click_rel, click_channel, window) for window in self._windows]
+        patterns = self._fired([click_patterns(window, DETECTORS) for window in clicks])
         rows, first_row = np.unique(patterns.round, return_index=True)
 
         attempt = np.full(rounds, -1, np.int16)
@@ -140,7 +150,20 @@ class Engine:
             np.concatenate((click_rel, line_rel, np.zeros(len(sync_round), np.int64))),
             np.concatenate((click_channel, line_channel, np.full(len(sync_round), SYNC, np.uint8))),
         )
-        return Decision(ColumnArrays(first, attempt, pattern, mask), heralds, tags, clicks.offset_ps)
+        offsets_ps = np.concatenate([window.offset_ps for window in clicks])
+        return Decision(ColumnArrays(first, attempt, pattern, mask), heralds, tags, offsets_ps)
+
+    def _fired(self, windows: Sequence[Patterns]) -> Patterns:
+        """Attempts with a click in each window, in order; offsets are those of the last window: it fires the line."""
+        fired = windows[0]
+        for number, later in enumerate(windows[1:], 1):
+            earlier_key, later_key = (rows.round * self.plan.attempts + rows.attempt for rows in (fired, later))
+            _, before, after = np.intersect1d(earlier_key, later_key, assume_unique=True, return_indices=True)
+            pattern = fired.pattern[before] | later.pattern[after] << (BITS_A_WINDOW * number)
+            fired = Patterns(
+                later.round[after], later.attempt[after], pattern.astype(np.uint8), later.first_offset_ps[after]
+            )
+        return fired
 
     def _in_order(self, round_: NDArray[np.int64], rel_ps: NDArray[np.int64], channel: NDArray[np.uint8]) -> TagBlock:
         t_ps = round_ * self.plan.round_period_ps + rel_ps

@@ -7,7 +7,7 @@ Rules, round by round, with N attempts (checked by hand in ``tests/unit/heralds/
 
 1. A round that any party masks: all N masked; if it had a herald, that slot is expired instead. Reason: the mask's.
 2. No pattern, no line at either node: N failed.
-3. Pattern in attempt m, and both lines say m: m failed, the slot heralded (one detector) or vetoed (both),
+3. Pattern in attempt m, and both lines say m: m failed, the slot heralded or vetoed (`_rules`),
    N - m - 1 not played.
 4. The parties differ: slots before the first event that any party saw are failed; the herald's slot is expired
    (``line_missing`` where a node saw no line, else ``attempt_differs``); all other slots are masked with that reason
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qnode.heralds._messages import Column
+from qnode.heralds._rules import SINGLE_CLICK, HeraldRules
 
 __all__ = ["CLASSES", "ColumnArrays", "Ledger", "LedgerError", "Reason", "RoundClasses", "classify", "masked_column"]
 
@@ -145,7 +146,13 @@ class RoundClasses:
     """Shape (rounds,), `Reason`."""
 
 
-def classify(attempts: int, midpoint: ColumnArrays, first: ColumnArrays, second: ColumnArrays) -> RoundClasses:
+def classify(
+    attempts: int,
+    midpoint: ColumnArrays,
+    first: ColumnArrays,
+    second: ColumnArrays,
+    rules: HeraldRules = SINGLE_CLICK,
+) -> RoundClasses:
     """Give each slot of a range of rounds its class.
 
     Args:
@@ -153,10 +160,11 @@ def classify(attempts: int, midpoint: ColumnArrays, first: ColumnArrays, second:
         midpoint: the midpoint's column.
         first: a node's column, same rounds.
         second: the other node's.
+        rules: which patterns herald and which are vetoed.
     """
     rounds = len(midpoint.attempt)
     m, a, b = (np.where(c.attempt < 0, attempts, c.attempt).astype(np.int64) for c in (midpoint, first, second))
-    announced = (midpoint.pattern == 1) | (midpoint.pattern == 2)
+    announced = rules.heralded(midpoint.pattern)
     mask = np.where(midpoint.mask > 0, midpoint.mask, np.where(first.mask > 0, first.mask, second.mask))
     masked = mask > 0
     agree = (m == a) & (m == b) & ~masked
@@ -165,7 +173,7 @@ def classify(attempts: int, midpoint: ColumnArrays, first: ColumnArrays, second:
 
     failed = np.where(masked, 0, earliest)
     heralded = (agree & announced).astype(np.int64)
-    vetoed = (agree & (midpoint.pattern == 3)).astype(np.int64)
+    vetoed = (agree & rules.vetoed(midpoint.pattern)).astype(np.int64)
     not_played = np.where(agree, attempts - m - (m < attempts), 0)
     expired = ((masked | differ) & announced).astype(np.int64)
     rest = np.where(masked | differ, attempts - failed - expired, 0)
@@ -190,13 +198,22 @@ class Ledger:
         midpoint: name of the midpoint.
         nodes: names of the two nodes, in the link's order.
         attempts: N.
+        rules: of the plan's protocol.
     """
 
-    def __init__(self, party: str, midpoint: str, nodes: tuple[str, str], attempts: int) -> None:
+    def __init__(
+        self,
+        party: str,
+        midpoint: str,
+        nodes: tuple[str, str],
+        attempts: int,
+        rules: HeraldRules = SINGLE_CLICK,
+    ) -> None:
         self.party = party
         self.midpoint = midpoint
         self.nodes = nodes
         self.attempts = attempts
+        self.rules = rules
         self.settled_rounds = 0
         self.sums = np.zeros(len(CLASSES), np.int64)
         self.slots_by_reason: dict[str, dict[str, int]] = {"masked": {}, "expired": {}}
@@ -238,7 +255,8 @@ class Ledger:
             np.where(theirs.mask > 0, theirs.mask, own.mask).astype(np.uint8),
         )
         mine = {**columns, self.party: merged}
-        classes = classify(self.attempts, mine[self.midpoint], mine[self.nodes[0]], mine[self.nodes[1]])
+        parties = (mine[self.midpoint], mine[self.nodes[0]], mine[self.nodes[1]])
+        classes = classify(self.attempts, *parties, self.rules)
         self._add(classes)
         self.settled_rounds = stop
         return classes

@@ -86,11 +86,11 @@ class Herald(msgspec.Struct, frozen=True, kw_only=True, tag="herald", array_like
     round: int
     attempt: int
     pattern: int
-    """Bit mask of detectors: 1 det1, 2 det2."""
+    """Bit mask: 1 det1, 2 det2; double click has 4 det1, 8 det2 for its second window."""
     bell: str
     """``psi+`` or ``psi-``."""
     click_ps: int
-    """From T0, at the detector's tagger input."""
+    """From T0, at the detector's tagger input; of the click that fired the line."""
     valid_until_ps: int
     """From T0: after this moment of lab time the herald is late and never acted on."""
 

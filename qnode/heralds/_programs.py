@@ -10,6 +10,7 @@ from typing import Any
 
 from drivers.roles import AwgLimits, AwgProgram, PulseLimits, PulseProgram
 from qnode.errors import MisuseError
+from qnode.heralds._rules import rules_of
 from qnode.heralds._timing import LinkTiming, NodeOffsets, link_timing, through
 from qnode.labfile import Lab, Link, NodeCalibration
 from sequences import Output, Wiring, compile
@@ -171,7 +172,7 @@ class LinkPrograms:
 
     def _midpoint(self, runs: int) -> dict[str, Program]:
         link, site = self.link, self.link.via
-        period = link.attempt_period_ps
+        period, rules = link.attempt_period_ps, rules_of(link.protocol)
         wiring = self.wiring[site]
         pulser = self._limits[site][wiring.output("round_trigger").instrument]
         tick_ps = pulser.tick_ps if isinstance(pulser, PulseLimits) else 1_000
@@ -180,7 +181,11 @@ class LinkPrograms:
             RoundTiming(lead_ps, 0, 0, link.round.attempts, period, 0, link.round_period_ps),
             wiring,
             self._limits[site],
-            [self.timing.gate_ps + attempt * period for attempt in range(link.round.attempts)],
+            [
+                self.timing.gate_ps + attempt * period + window * rules.window_spacing_ps
+                for attempt in range(link.round.attempts)
+                for window in range(rules.windows)
+            ],
             link.detection_window_ps,
         )
         return compile(round_.round, wiring, self._limits[site], runs=runs)
@@ -199,6 +204,7 @@ class LinkPrograms:
             wiring=self.wiring[node],
             limits=self._limits[node],
             echo=self._echo,
+            optical_spacing_ps=rules_of(self.link.protocol).window_spacing_ps,
         )
 
     def _offsets(self, node: str, round_: NodeRound) -> NodeOffsets:

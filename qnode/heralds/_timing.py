@@ -1,7 +1,7 @@
 """When things happen in a round, from the lab file's wires: leads, gates, windows, and whether the loop closes.
 
-All in picoseconds. A photon of attempt a must reach the herald logic inside gate a, and the herald line must be back
-at each AWG's event input before that attempt's waveform ends. What is not a whole nanosecond is rounded to the
+All in picoseconds. A photon of attempt a must reach the herald logic inside a gate of attempt a, and the herald line must
+be back at each AWG's event input before that attempt's waveform ends. What is not a whole nanosecond is rounded to the
 sequencers' tick, at the cost of the detection window's edge.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qnode.errors import MisuseError
-from qnode.labfile import Lab, Link
+from qnode.heralds._rules import LONGEST_WINDOW_PS, rules_of
+from qnode.labfile import HERALD_LOGIC, Lab, Link
 
 __all__ = ["LinkTiming", "NodeOffsets", "TimingError", "link_timing", "through"]
 
@@ -35,7 +36,7 @@ class NodeOffsets:
     trigger_edge_ps: int
     """The edge itself, from the start of the round."""
     optical_centre_ps: int
-    """Centre of the optical pulse of attempt 0, at the qubit."""
+    """Centre of the first optical pulse of attempt 0, at the qubit."""
     attempts_start_ps: int
     """Start of attempt 0 at the AWG: the trigger wire's delay."""
     event_setup_ps: int
@@ -59,9 +60,10 @@ class LinkTiming:
     click_open_ps: int
     """Opening of window 0, from the round sync's tag to a click's tag."""
     line_open_ps: int
-    """The same at the midpoint's own tag of the herald line."""
+    """The same at the midpoint's own tag of the herald line, of the window in which the line fires (the last one of
+    an attempt)."""
     node_line_open_ps: dict[str, int]
-    """Node: opening of window 0 from its round sync's tag to its tag of the herald line."""
+    """Node: that window's opening from its round sync's tag to its tag of the herald line."""
     sync_from_pps_ps: dict[str, int]
     """Node: from the tag of T0's pulse per second to the tag of the first round sync."""
     slack_ps: dict[str, int]
@@ -91,7 +93,7 @@ def link_timing(lab: Lab, link: Link, offsets: dict[str, NodeOffsets]) -> LinkTi
             nodes' fibres differ by more than the branch slot has room for.
     """
     mid = link.via
-    detector, logic = _element(lab, mid, "detector"), _element(lab, mid, "gated_or")
+    detector, logic = _element(lab, mid, "detector"), _element(lab, mid, HERALD_LOGIC[link.protocol])
     pulser = f"{mid}.{_name(lab, mid, 'pulse_sequencer')}"
     tagger = f"{mid}.{_name(lab, mid, 'time_controller')}"
     trigger_ps: dict[str, int] = {}
@@ -114,7 +116,7 @@ def link_timing(lab: Lab, link: Link, offsets: dict[str, NodeOffsets]) -> LinkTi
     sync_tag = _needed(lab, f"{tagger}.in3")
     click_open = photons_ps + click_tag - (pps + mid_trigger + sync_tag)
     latency = round(lab.elements()[logic].latency_ns * 1e3)
-    fires = photons_ps + click_logic + latency
+    fires = photons_ps + click_logic + latency + rules_of(link.protocol).last_window_ps
     own_line = through(lab, f"{tagger}.in4")
     line_open = fires + (own_line or 0) - (pps + mid_trigger + sync_tag)
     node_line: dict[str, int] = {}
@@ -158,6 +160,12 @@ def _check(link: Link, timing: LinkTiming) -> None:
             f"{link.attempt_period_us:g} us has ended",
             hint=f"the smallest legal attempt_period_us is {timing.smallest_attempt_ps / 1e6:g}",
             smallest_attempt_period_us=timing.smallest_attempt_ps / 1e6,
+        )
+    if rules_of(link.protocol).windows > 1 and link.detection_window_ps > LONGEST_WINDOW_PS:
+        raise TimingError(
+            f"link {link.name}: the first window of {link.detection_window_ns:g} ns is still open when the microwave pi "
+            f"begins",
+            hint=f"make detection_window_ns at most {LONGEST_WINDOW_PS / 1e3:g}",
         )
     if timing.branch_ps <= 0:
         raise TimingError(

@@ -121,3 +121,37 @@ def test_a_world_that_says_nothing_is_refused(lab: Lab, world: World) -> None:
         predict_link(lab, world.model_copy(update={"midpoints": {}}), link)
     with pytest.raises(MisuseError, match="alice"):
         predict_link(lab, world.model_copy(update={"nodes": {}}), link)
+
+
+def test_prediction_of_double_click() -> None:
+    """F4 written out for config/two_nodes_double_click.yaml: eta of the products, V 0.9, p2 0.01 at each pulse."""
+    file = LAB_FILE.with_name("two_nodes_double_click.yaml")
+    link = predict(load_lab(file), load_world(file))["alice-bob"]
+    e = 0.0265 * 10 ** (-0.016 / 10) * 0.8 * (1 - math.exp(-30 / 6.5))
+    d = 1 - math.exp(-20 * 30e-9)
+    one = e * (1 - d) + (1 - e) * 2 * d * (1 - d)
+    none = 2 * d * (1 - d)
+    two = e * e * (1 + 0.9) / 2 * (1 - d) + 2 * e * (1 - e) * (1 - d) + (1 - e) ** 2 * none
+    p = one * one / 2 + two * none / 2
+    good = e * e * (1 - d) ** 2 / 2
+    v = 0.9 * 0.99**2
+    assert link.p_herald == pytest.approx(p, rel=1e-9)
+    assert link.fidelity == pytest.approx((good * (1 + v) / 2 + (one * one / 2 - good) / 2) / p, rel=1e-9)
+    assert link.populations == pytest.approx(
+        {"00": two * none / 4 / p, "01": one * one / 4 / p, "10": one * one / 4 / p, "11": two * none / 4 / p},
+        rel=1e-9,
+    )
+    # 100 us of charge check, 250 attempts of 10 us, 20 us of branch
+    assert link.rate_attempting_hz == pytest.approx(p / 10e-6, rel=1e-9)
+    assert link.rate_hz == pytest.approx((1 - (1 - p) ** 250) / 2620e-6, rel=1e-9)
+    assert (e, link.rate_hz) == pytest.approx((0.0209, 20.3), rel=2e-3)
+
+
+def test_the_phase_between_the_paths_means_nothing_to_double_click() -> None:
+    file = LAB_FILE.with_name("two_nodes_double_click.yaml")
+    lab, world = load_lab(file), load_world(file)
+    midpoint = world.midpoints["midpoint"]
+    still = midpoint.interferometer.model_copy(update={"phase_rms_deg": 0.0})
+    calm = world.model_copy(update={"midpoints": {"midpoint": midpoint.model_copy(update={"interferometer": still})}})
+    assert midpoint.interferometer.phase_rms_deg > 0
+    assert predict(lab, calm) == predict(lab, world)

@@ -54,3 +54,16 @@ def delay() -> Callable[[str, float], Edit]:
         return change
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def double_click() -> Edit:
+    """An edit: the link heralds by double click, behind a latch."""
+
+    def change(tree: Any) -> None:
+        tree["links"][0].update(protocol="double_click", attempt_period_us=10)
+        for entry in tree["wires"]:
+            if entry.get("kind") == "gated_or":
+                entry["kind"] = "two_window_latch"
+
+    return change

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Iterable
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -322,3 +324,94 @@ def test_numba_and_numpy_decide_the_same(monkeypatch):
     assert len(numba.heralds) > 50
     for field in ("attempt", "pattern", "mask"):
         assert getattr(numba.column, field).dtype == getattr(numpy.column, field).dtype
+
+
+# --- double click ---------------------------------------------------------------------------------------------------
+
+APART = 500 * NS
+
+
+def double(rounds: int) -> Engine:
+    timing = dataclasses.replace(TIMING, line_open_ps=LINE_OPEN + APART)
+    return Engine(msgspec.structs.replace(plan(rounds), protocol="double_click"), timing, WINDOW, "det2")
+
+
+def late(channel: int, round_: int, attempt: int, offset_ps: int = 0) -> Tag:
+    """A click in the second window; of the line: what that click fires."""
+    _, round_, rel = (
+        line(round_, attempt, offset_ps) if channel == LINE else click(channel, round_, attempt, offset_ps)
+    )
+    return channel, round_, rel + APART
+
+
+DOUBLE_BY_HAND: list[tuple[list[Tag], tuple[int, int, int]]] = [
+    ([], (-1, 0, 0)),
+    # One click in each window: the same detector, then different ones.
+    ([click(DET1, 1, 2, 9), late(DET1, 1, 2, 3), late(LINE, 1, 2, 3)], (2, 0b0101, 0)),
+    ([click(DET2, 2, 0), late(DET2, 2, 0, 7), late(LINE, 2, 0, 7)], (0, 0b1010, 0)),
+    ([click(DET1, 3, 1), late(DET2, 3, 1, WINDOW - 1), late(LINE, 3, 1, WINDOW - 1)], (1, 0b1001, 0)),
+    ([click(DET2, 4, 3, WINDOW - 1), late(DET1, 4, 3), late(LINE, 4, 3)], (3, 0b0110, 0)),
+    # Clicks in one window only are nothing, also in windows of two attempts, and a herald may follow them.
+    ([click(DET1, 5, 0), late(DET1, 5, 1), click(DET2, 5, 2), click(DET1, 5, 2)], (-1, 0, 0)),
+    ([late(DET2, 6, 0), click(DET1, 6, 1), click(DET1, 6, 3), late(DET1, 6, 3, 5), late(LINE, 6, 3, 5)], (3, 5, 0)),
+    # Both in a window and one in the other: the latch fired, no herald.
+    ([click(DET1, 7, 1), click(DET2, 7, 1, 4), late(DET1, 7, 1), late(LINE, 7, 1)], (1, 0b0111, 0)),
+    ([click(DET2, 8, 1), late(DET2, 8, 1, 4), late(DET1, 8, 1, 2), late(LINE, 8, 1, 2)], (1, 0b1110, 0)),
+    # Just outside the second window; a line without a pattern; a pattern without a line.
+    ([click(DET1, 9, 1), late(DET1, 9, 1, WINDOW)], (-1, 0, 0)),
+    ([click(DET1, 10, 1), late(LINE, 10, 1)], (-1, 0, Reason.LINE_DIFFERS)),
+    ([click(DET1, 11, 1), late(DET1, 11, 1)], (-1, 0, Reason.LINE_DIFFERS)),
+]
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_double_click_by_hand(monkeypatch, backend):
+    monkeypatch.setenv("QNODE_TAGS_BACKEND", backend)
+    it = double(12)
+    tags = [sync(round_) for round_ in range(12)] + [tag for mine, _ in DOUBLE_BY_HAND for tag in mine]
+    feed(it, stamped(tags, absolute=True))
+    decision = it.decide(12)
+    assert rows(decision.column) == [row for _, row in DOUBLE_BY_HAND]
+    # The click that fired the line dates the herald: 500 ns after the opening of the first window, and its offset.
+    assert [(h.round, h.attempt, h.pattern, h.bell, h.click_ps) for h in decision.heralds] == [
+        (1, 2, 5, "psi+", 103_583_000 + 10_000_000 + 2_000_000 + 3),
+        (2, 0, 10, "psi+", 103_583_000 + 20_000_000 + 7),
+        (3, 1, 9, "psi-", 103_583_000 + 30_000_000 + 1_000_000 + 24_999),
+        (4, 3, 6, "psi-", 103_583_000 + 40_000_000 + 3_000_000),
+        (6, 3, 5, "psi+", 103_583_000 + 60_000_000 + 3_000_000 + 5),
+    ]
+    # All clicks inside windows, of both windows.
+    detected = [tag for tag in tags if tag[0] in (DET1, DET2)]
+    assert len(decision.offsets_ps) == len(detected) - 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([DET1, DET2]), st.integers(0, 5), st.integers(0, N - 1), st.booleans(), st.integers(0, 24)
+        ),
+        max_size=40,
+    ),
+    st.integers(1, 5),
+)
+def test_double_click_of_any_clicks_is_what_a_latch_does(drawn, cut):
+    """The latch tag by tag gives the line; the engine must agree with it in every round."""
+    tags = [sync(round_) for round_ in range(6)]
+    tags += [(late if second else click)(channel, r, a, off * NS) for channel, r, a, second, off in drawn]
+    expected = []
+    for round_ in range(6):
+        fired = (-1, 0, 0)
+        for attempt in range(N):
+            seen = [(c, second, off) for c, r, a, second, off in drawn if (r, a) == (round_, attempt)]
+            firsts, seconds = ({c for c, second, _ in seen if second == which} for which in (False, True))
+            if firsts and seconds:
+                fired = (attempt, sum(firsts) + 4 * sum(seconds), 0)
+                tags.append(late(LINE, round_, attempt, min(off for _, second, off in seen if second) * NS))
+                break
+        expected.append(fired)
+    it = double(6)
+    feed(it, stamped(tags, absolute=False))
+    parts = [it.decide(cut), it.decide(6)]
+    assert rows(ColumnArrays.joined([part.column for part in parts])) == expected
+    assert [h.pattern for part in parts for h in part.heralds] == [p for _, p, _ in expected if p in (5, 6, 9, 10)]

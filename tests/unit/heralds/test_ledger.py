@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qnode.heralds import CLASSES, ColumnArrays, Ledger, LedgerError, Reason, classify, masked_column
+from qnode.heralds import (
+    CLASSES,
+    DOUBLE_CLICK,
+    SINGLE_CLICK,
+    ColumnArrays,
+    Ledger,
+    LedgerError,
+    Reason,
+    classify,
+    masked_column,
+)
 
 N = 10
 
@@ -16,8 +26,8 @@ def column(*rounds: tuple[int, int, int], first: int = 0) -> ColumnArrays:
     return ColumnArrays(first, np.array(attempt, np.int16), np.array(pattern, np.uint8), np.array(mask, np.uint8))
 
 
-def one(midpoint, alice, bob):
-    classes = classify(N, column(midpoint), column(alice), column(bob))
+def one(midpoint, alice, bob, rules=SINGLE_CLICK):
+    classes = classify(N, column(midpoint), column(alice), column(bob), rules)
     row = {name: int(n) for name, n in zip(CLASSES, classes.counts[0], strict=True) if n}
     return row, Reason(int(classes.reason[0])).name
 
@@ -42,6 +52,21 @@ def one(midpoint, alice, bob):
 )
 def test_each_rule_by_hand(midpoint, alice, bob, classes, reason):
     assert one(midpoint, alice, bob) == (classes, reason)
+
+
+@pytest.mark.parametrize("pattern", range(1, 16))
+def test_double_click_heralds_four_patterns_and_vetoes_five(pattern):
+    """Patterns with a click in one window only never stand in a column; they would leave their slot unclassed."""
+    classes, reason = one((3, pattern, 0), (3, 0, 0), (3, 0, 0), DOUBLE_CLICK)
+    name = {5: "heralded", 6: "heralded", 9: "heralded", 10: "heralded"}.get(pattern)
+    name = name or {7: "vetoed", 11: "vetoed", 13: "vetoed", 14: "vetoed", 15: "vetoed"}.get(pattern)
+    expected = {"failed": 3, "not_played": 6, **({name: 1} if name else {})}
+    assert (classes, reason) == (expected, "NONE")
+
+
+def test_a_masked_herald_of_double_click_expires():
+    assert one((3, 9, 0), (3, 0, 1), (3, 0, 0), DOUBLE_CLICK) == ({"expired": 1, "masked": 9}, "CHARGE")
+    assert one((3, 7, 0), (3, 0, 1), (3, 0, 0), DOUBLE_CLICK) == ({"masked": 10}, "CHARGE")
 
 
 attempts = st.integers(-1, N - 1)

@@ -187,6 +187,30 @@ def test_what_is_uploaded_brings_photons_into_the_gates_and_the_line_back_in_tim
     assert (last_jump < starts + attempts + 5_500 * NS).all()
 
 
+@pytest.mark.parametrize(("node", "fibre_ns", "line_ns"), [("alice", 10, 10), ("bob", 12, 12)])
+def test_double_clicks_photons_reach_two_gates_an_attempt(lab_with, double_click, node, fibre_ns, line_ns):
+    """From the decoded programs along the wires, as above: both pulses, and the jump before the attempt ends."""
+    programs = programs_of(lab_with(double_click))
+    gates = decode(programs.heralding("midpoint", 1)["pulser"])[0].edges_ps["d1"] + (5 + 10) * NS
+    mine = programs.heralding(node, 1)
+    awg = mine["awg"]
+    assert isinstance(awg, AwgProgram)
+    starts = (5 + 10) * NS + int(decode(mine["pulser"])[0].edges_ps["d0"][0, 0])
+    trace = decode(awg)[0].volts["ch3"]
+    lit = trace.start_ps[np.flatnonzero(trace.volts > 0.01)]
+    assert lit.min() == 3_000 * NS
+    assert lit.max() in (3_500 * NS, 3_501 * NS)
+    first, second = 3_001 * NS, 3_501 * NS
+    attempts = np.arange(250) * 10_000 * NS
+    later = starts + (30 + fibre_ns + 5 + 10) * NS + attempts
+    assert gates.shape == (500, 2)
+    assert (gates[0::2, 0] == later + first).all()
+    assert (gates[1::2, 0] == later + second).all()
+    assert (gates[:, 1] - gates[:, 0] == 25 * NS).all()
+    last_jump = gates[1::2, 1] + (100 + line_ns + 1_304) * NS
+    assert (last_jump < starts + attempts + 10_000 * NS).all()
+
+
 def test_windows_of_a_node(lab_with):
     # Photons reach in1 after 40, the sync in2 after 10: tags 30 later than at the qubit. Light is counted 20 beyond it.
     assert programs_of(lab_with()).windows("alice") == NodeWindows(

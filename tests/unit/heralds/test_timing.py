@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -233,3 +234,35 @@ def test_photons_meet_inside_their_gates_and_the_line_is_back_in_time(lab_with, 
         assert line_out + ps["alice.tagger.in3"] - alice_sync - later == t.node_line_open_ps["alice"]
     assert t.gate_ps >= 1_000 * NS
     assert round_sync + t.recording_ps > gate_opens + window
+
+
+def test_the_line_of_double_click_comes_500_ns_later(lab_with, double_click):
+    single, double = timing_of(lab_with(link_edit(attempt_period_us=10))), timing_of(lab_with(double_click))
+    assert double == dataclasses.replace(
+        single,
+        line_open_ps=(1_090 + 500) * NS,
+        node_line_open_ps={"alice": (3_166 + 500) * NS, "bob": (3_170 + 500) * NS},
+        slack_ps={"alice": (1_005 + 4_500 - 500) * NS, "bob": (1_001 + 4_500 - 500) * NS},
+        smallest_attempt_ps=(4_499 + 500) * NS,
+    )
+    with pytest.raises(TimingError, match=r"after the attempt of 4\.998 us has ended") as caught:
+        timing_of(lab_with(double_click, link_edit(attempt_period_us=4.998)))
+    assert caught.value.hint == "the smallest legal attempt_period_us is 4.999"
+
+
+def test_a_window_that_reaches_into_the_microwave_pi_is_refused(lab_with, double_click):
+    timing_of(lab_with(double_click, link_edit(detection_window_ns=150)))
+    with pytest.raises(TimingError, match="still open when the microwave pi begins") as caught:
+        timing_of(lab_with(double_click, link_edit(detection_window_ns=151)))
+    assert caught.value.hint == "make detection_window_ns at most 150"
+
+
+def test_double_click_needs_its_own_logic(lab_with, double_click):
+    def other_logic(tree: Any) -> None:
+        double_click(tree)
+        for entry in tree["wires"]:
+            if entry.get("kind") == "two_window_latch":
+                entry["kind"] = "gated_or"
+
+    with pytest.raises(TimingError, match="midpoint has no element of the kind two_window_latch"):
+        timing_of(lab_with(other_logic))

@@ -245,3 +245,110 @@ def test_midpoint_round(timing: RoundTiming, limits: dict[str, PulseLimits]) -> 
     # At the herald logic, 10 ns behind the output; the third is asked for between two ticks.
     opened = (gates_ps[:, 0] + 10 * ns - edge_ps).tolist()
     assert opened == [3_060 * ns, 8_560 * ns, 14_060 * ns] == list(midpoint.gates_ps)
+
+
+# --- double click ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def double(parameters: NodeRoundParameters) -> NodeRoundParameters:
+    timing = dataclasses.replace(
+        parameters.timing, attempt_period_ps=10_000 * ns, branch_ps=19_000 * ns, round_period_ps=3_000_000 * ns
+    )
+    return dataclasses.replace(parameters, timing=timing, alpha=0.5, optical_spacing_ps=500 * ns)
+
+
+def test_the_attempt_of_double_click(double: NodeRoundParameters) -> None:
+    attempt = lines_of(double)[0]
+    assert attempt.length_ps == 10_000 * ns
+    assert attempt.edges_ps["ch1m1"].tolist() == [[10_000, 2_000_000]]
+    assert attempt.edges_ps["ch1m2"].tolist() == [[2_980_000, 3_022_000], [3_480_000, 3_522_000]]
+    assert attempt.edges_ps["ch2m2"].tolist() == [[2_480_000, 2_620_000], [3_180_000, 3_320_000]]
+    assert np.flatnonzero(attempt.volts["ch3"].volts).tolist() == [3000, 3001, 3500, 3501]
+    assert rotation(attempt, 2_500, 2_600) == pytest.approx((math.pi / 2, 0.0), abs=1e-3)
+    assert rotation(attempt, 3_200, 3_300) == pytest.approx((math.pi, 0.0), abs=1e-3)
+    # In the middle between the two optical pulses' centres, 3001 and 3501.
+    assert centre_ns(attempt, 3_100, 3_400) == pytest.approx(3_250, abs=1.5)
+
+
+def test_both_optical_centres(double: NodeRoundParameters) -> None:
+    node = heralding_node(double)
+    assert node.optical_centres_ps == ((10 + 30 + 3001) * ns, (10 + 30 + 3501) * ns)
+    assert node.optical_centre_ps == (10 + 30 + 3001) * ns
+    assert node.herald_latest_ps == (10 + 10_000 - 1304) * ns
+
+
+@pytest.mark.parametrize(("period_ns", "spacing_ns"), [(10_000, 500), (7_000, 500), (10_000, 184), (12_000, 1_200)])
+def test_double_click_refocuses_a_detuning(double: NodeRoundParameters, period_ns: int, spacing_ns: int) -> None:
+    """Play attempt and X branch on a pumped spin, with and without a detuning: no phase is left at the rotation."""
+    timing = dataclasses.replace(double.timing, attempt_period_ps=period_ns * ns, round_period_ps=10**10)
+    changed = dataclasses.replace(double, timing=timing, optical_spacing_ps=spacing_ns * ns)
+    attempt, branch = lines_of(changed)[:2]
+    assert changed.bases[0] == "X"
+    kicks = []
+    for line, start_ns in ((attempt, 0), (branch, period_ns)):
+        for opens, closes in line.edges_ps["ch2m2"] // 1000:
+            span = int(opens), int(closes)
+            kicks.append((start_ns + centre_ns(line, *span), rotation(line, *span)))
+    assert len(kicks) == 4
+
+    def bright_at_the_end(detuning_mhz: float, wait_more_ns: float = 0.0) -> float:
+        spin, now = np.array([0, 1], complex), kicks[0][0]
+        for number, (at_ns, turn) in enumerate(kicks):
+            wait_ns = at_ns - now + (wait_more_ns if number == 3 else 0.0)
+            phase = math.pi * detuning_mhz * wait_ns * 1e-3
+            spin = pulse_unitary(*turn) @ (np.array([np.exp(-1j * phase), np.exp(1j * phase)]) * spin)
+            now = at_ns
+        return float(abs(spin[1]) ** 2)
+
+    on_resonance = bright_at_the_end(0.0)
+    for detuning_mhz in (0.05, 0.2, -0.13):
+        assert bright_at_the_end(detuning_mhz) == pytest.approx(on_resonance, abs=1e-3)
+    # Rotated half a microsecond later, 0.5 MHz would have turned the phase by a quarter.
+    assert abs(bright_at_the_end(0.5, 500.0) - on_resonance) > 0.4
+
+
+@pytest.mark.parametrize("echo", [True, False])
+@pytest.mark.parametrize(("bell", "detectors"), [("psi+", ("a", "a")), ("psi-", ("a", "b")), ("psi+", ("b", "b"))])
+def test_double_click_played_from_the_pump_to_the_readout(
+    double: NodeRoundParameters, bell: str, detectors: tuple[str, str], echo: bool
+) -> None:
+    """Two pumped spins, the decoded attempt with a click in each window, the decoded branch: correlators of the herald.
+
+    A click of detector a adds the amplitudes of a photon from either node, detector b subtracts them; a bright spin
+    emits one, a dark one none, and exactly one is seen in each window.
+    """
+    double = dataclasses.replace(double, echo=echo)
+    node, lines = heralding_node(double), lines_of(double)
+    flips = [pulse_unitary(*rotation(lines[0], *span)) for span in ((2_480, 2_620), (3_180, 3_320))]
+    bright, dark = np.diag([0, 1]), np.diag([1, 0])
+    state = np.array([0, 0, 0, 1], complex)
+    for flip, detector in zip(flips, detectors, strict=True):
+        seen = np.kron(bright, dark) + (1 if detector == "a" else -1) * np.kron(dark, bright)
+        state = seen @ np.kron(flip, flip) @ state
+    assert np.linalg.norm(state) ** 2 == pytest.approx(0.5, abs=1e-3)
+    state /= np.linalg.norm(state)
+    assert abs(state_of(bell).conj() @ state) == pytest.approx(1, abs=1e-3)
+    for basis, branch in zip(node.bases, lines[1::2], strict=True):
+        turn = np.eye(2)
+        for start, stop in branch.edges_ps["ch2m2"] // 1000:
+            turn = pulse_unitary(*rotation(branch, int(start), int(stop))) @ turn
+        outcome = node.signs[basis] * turn.conj().T @ np.diag([-1, 1]) @ turn
+        correlator = (state.conj() @ np.kron(outcome, outcome) @ state).real
+        expected = -1 if basis == "Z" else (1 if bell == "psi+" else -1)
+        assert correlator == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("spacing_ns", [182, 185, 100])
+def test_optical_pulses_without_room_for_the_microwave_pi_are_refused(
+    double: NodeRoundParameters, spacing_ns: int
+) -> None:
+    with pytest.raises(MisuseError, match=f"{spacing_ns}000 ps apart leave no place") as caught:
+        heralding_node(dataclasses.replace(double, optical_spacing_ps=spacing_ns * ns))
+    assert caught.value.hint == "give at least 184000 ps, an even number of nanoseconds"
+
+
+def test_an_attempt_too_short_for_the_second_pulse_is_refused_with_the_smallest(double: NodeRoundParameters) -> None:
+    timing = dataclasses.replace(double.timing, attempt_period_ps=3_521 * ns)
+    with pytest.raises(MisuseError, match="smallest legal attempt period is 3522000 ps"):
+        heralding_node(dataclasses.replace(double, timing=timing))
