@@ -16,7 +16,7 @@ from typing import Any, Literal
 import serial
 from qcodes.instrument import Instrument
 
-from drivers._cores import fault
+from drivers._cores import fault, open_terminal
 from drivers.roles import Identity, RawTags
 from qnode.errors import InstrumentError, MisuseError
 
@@ -212,8 +212,7 @@ class TDC1(Instrument):
 
     def _open(self) -> None:
         try:
-            # A pseudo-terminal has no baud rate and USB-CDC ignores it.
-            self._port = serial.Serial(self._address, 115200, timeout=self._timeout_s, write_timeout=self._timeout_s)
+            self._port = open_terminal(self._address, self._timeout_s)
         except (serial.SerialException, OSError, ValueError) as error:
             raise self._fault(
                 f"can't open the terminal: {error}", hint="check the USB cable, the path and the rights on it"

@@ -14,6 +14,7 @@ from rich.table import Table
 from qnode.analysis import herald_rate_hz
 from qnode.analysis import predict as closed_forms
 from qnode.cli._lab import load
+from qnode.clock import connect_clock
 from qnode.daemons import upload_programs
 from qnode.labfile import Lab, Link, load_world
 
@@ -43,6 +44,9 @@ async def _sample(
 
     simulated = SimulatedLab(lab_path, folder, seed=seed)
     await simulated.start()
+    # Lab time stands still meanwhile: a pulse per second would start what was only to be looked at.
+    clock = await connect_clock(next(iter(lab.clocks.values())).lab_time, "predict")
+    await clock.release(await clock.now_ps())
     try:
         sampled = {}
         for link in lab.links:
@@ -51,6 +55,7 @@ async def _sample(
             sampled[link.name] = _flat(link, estimates)
         return sampled
     finally:
+        await clock.close()
         await simulated.stop()
 
 

@@ -42,6 +42,7 @@ class PlanTape:
             "t0_ps": str(t0_ps),
             "lab_sha256": plan.lab_sha256,
         }
+        self._refused = 0
         self._recorder: Recorder | None = Recorder(self.spool, meta=self._meta, on_alarm=self._alarm)
 
     @classmethod
@@ -55,8 +56,14 @@ class PlanTape:
 
     def put(self, block: TagBlock) -> None:
         """Take a block; never waits."""
-        if self._recorder is not None and (len(block) or len(block.gaps)):
+        if self._recorder is None or not (len(block) or len(block.gaps)):
+            return
+        try:
             self._recorder.put(block)
+        except MisuseError as error:
+            # A tag out of order is the tape's misfortune, never the run's.
+            self._refused += len(block)
+            log_event("tags refused", level=logging.ERROR, site=self._site, plan=self._plan.plan_id, error=str(error))
 
     async def close(self) -> None:
         """End the spool and turn it into the archive; the spool goes when the archive is whole."""
@@ -64,13 +71,13 @@ class PlanTape:
         if recorder is None:
             return
         state = await asyncio.to_thread(recorder.close)
-        if state.dropped_tags:
+        if state.dropped_tags or self._refused:
             log_event(
                 "tags lost",
                 level=logging.ERROR,
                 site=self._site,
                 plan=self._plan.plan_id,
-                dropped=state.dropped_tags,
+                dropped=state.dropped_tags + self._refused,
                 written=state.written_tags,
             )
         try:

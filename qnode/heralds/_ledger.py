@@ -224,7 +224,7 @@ class Ledger:
         self._own.append(column)
 
     def settle(self, columns: Mapping[str, ColumnArrays]) -> RoundClasses:
-        """Classify the next range with this party's own column and the others' from a settlement.
+        """Hold the settlement's copy of our column against what we saw, then classify the range.
 
         A round that the settlement masks for this party (it was away) is masked, whatever it saw.
 
@@ -248,15 +248,9 @@ class Ledger:
                 round=where,
                 party=self.party,
             )
-        merged = ColumnArrays(
-            first,
-            np.where(theirs.mask > 0, theirs.attempt, own.attempt).astype(np.int16),
-            np.where(theirs.mask > 0, theirs.pattern, own.pattern).astype(np.uint8),
-            np.where(theirs.mask > 0, theirs.mask, own.mask).astype(np.uint8),
+        classes = classify(
+            self.attempts, columns[self.midpoint], columns[self.nodes[0]], columns[self.nodes[1]], self.rules
         )
-        mine = {**columns, self.party: merged}
-        parties = (mine[self.midpoint], mine[self.nodes[0]], mine[self.nodes[1]])
-        classes = classify(self.attempts, *parties, self.rules)
         self._add(classes)
         self.settled_rounds = stop
         return classes

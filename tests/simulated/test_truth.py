@@ -96,3 +96,30 @@ def test_a_rabi_frequency_that_is_10_percent_off_moves_all_correlators_as_the_an
         fidelity += share * (1 - expected["ZZ"] + sign * (expected["XX"] + expected["YY"])) / 4
     assert agree((result["fidelity"], result["fidelity_err"]), fidelity)
     assert not agree((result["fidelity"], result["fidelity_err"]), as_believed.fidelity)
+
+
+def test_simulators_do_not_read_what_is_intended_or_believed(lab):
+    """Links and calibration of the simulators' file are all wrong: the same heralds, bit for bit."""
+    options = ("--heralds", "300")
+    lab.edit(brighter)
+    lab.edit(lambda tree: tree["world"].update(seed=5))
+    true = lab.run(*options, "--speed", "max")
+    assert true["exit"] == 0, true["stderr"]
+
+    def lie(tree):
+        (link,) = tree["links"]
+        link.update(bright_state={"alice": 0.8, "bob": 0.9}, detection_window_ns=60, attempt_period_us=7)
+        link["round"].update(attempts=99, branch_us=40)
+        for node in ("alice", "bob"):
+            believed = tree["calibration"]["nodes"][node]
+            believed["microwave_rabi_mhz_per_volt"]["value"] = 3.0
+            believed["optical_pi_volt"]["value"] = 0.1
+            believed["readout_threshold"]["value"] = 7
+        tree["calibration"]["links"]["alice-bob"]["psi_plus_on"]["value"] = "det2"
+
+    lab.edit_world(lie)
+    bring_up(lab)
+    lied = lab.run(*options)
+    assert lied["exit"] == 0, lied["stderr"]
+    assert lied["heralds"] == true["heralds"] >= 300
+    assert lied["heralds_sha256"] == true["heralds_sha256"]

@@ -25,6 +25,7 @@ ALLOWED = {
     "qnode.labfile": {"pydantic", "pydantic_core", "ruamel"},
     "qnode.runs": set(),
     "qnode.tags": {"matplotlib", "numba", "numpy", "pyarrow"},
+    "drivers._cores": {"serial"},
     "drivers.cobolt": {"qcodes", "serial"},
     "drivers.idquantique": {"qcodes", "zmq"},
     "drivers.rohde_schwarz": {"pyvisa", "qcodes"},

@@ -40,3 +40,14 @@ def test_a_disk_that_takes_nothing_is_an_alarm_and_no_tape(tmp_path, caplog):
         assert PlanTape.open(tmp_path, "alice", PLAN, 0) is None
     assert [record.getMessage() for record in caplog.records] == ["tags not recorded"]
     assert json.dumps(caplog.records[0].qnode["error"])
+
+
+def test_a_tag_out_of_order_never_stops_the_run(tmp_path, caplog):
+    tape = PlanTape(tmp_path, "alice", PLAN, 0)
+    tape.put(block(10, 20))
+    with caplog.at_level(logging.ERROR, logger="qnode"):
+        tape.put(block(15))
+        asyncio.run(tape.close())
+    assert [record.getMessage() for record in caplog.records] == ["tags refused", "tags lost"]
+    assert caplog.records[1].qnode["dropped"] == 1
+    assert read_tags(tape.archive).t_ps.tolist() == [10, 20]
