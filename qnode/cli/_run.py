@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,10 @@ from rich.table import Table
 
 from qnode.analysis import LinkPrediction, predict_link
 from qnode.cli._exit import say
-from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
-from qnode.cli._up import lab_up
-from qnode.client import LabConnection
-from qnode.daemons import Child, Supervisor
-from qnode.errors import MisuseError, QnodeError
-from qnode.experiments import HeraldingOptions, HeraldingResult, Progress, run_heralding
+from qnode.cli._session import Session, SessionOptions, StatusLine, conduct
+from qnode.experiments import HeraldingOptions, HeraldingResult, run_heralding
 from qnode.labfile import Lab, LabFileError, Link, load_world
-from qnode.runs import RunFolder, log_event, open_log
+from qnode.runs import RunFolder
 
 __all__ = ["heralding", "heralding_document"]
 
@@ -39,167 +32,27 @@ def heralding(
     as_json: bool,
 ) -> int:
     """Run heralding; 0 when every round was settled and enough heralds came, else 1."""
-    lab, _, folder = load_whole(lab_path, data)
-    link = _link(lab, link_name)
-    chosen_speed = parse_speed(speed)
-    checked_programs(lab_path, lab, link)
+    session = Session(SessionOptions(lab_path, link_name, seed, speed, data), "heralding")
     options = HeraldingOptions(heralds=heralds, credit_rounds=credit, echo=echo)
-    run = RunFolder(folder, experiment="heralding")
-    open_log("operator", folder)
-    run.open(
-        lab_path,
-        {
-            "experiment": "heralding",
-            "link": link.name,
-            "heralds_wanted": heralds,
-            "seed": seed,
-            "speed": speed,
-            "credit_rounds": credit,
-            "echo": echo,
-            "simulated": simulated_instruments(lab),
-        },
+    session.open(heralds_wanted=heralds, credit_rounds=credit, echo=echo)
+    run, link = session.run_folder, session.link
+    result = conduct(
+        session,
+        lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell),
+        StatusLine(),
     )
-    command = _Command(lab_path, lab, link, folder, run, options, seed, chosen_speed)
-    try:
-        result = asyncio.run(command.run())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        run.close("interrupted")
-        say("qnode: interrupted; the plan was aborted and the run ended")
-        raise KeyboardInterrupt from None
-    except QnodeError as error:
-        run.close("failed", error=str(error))
-        raise
-    document = heralding_document(result, link, simulated_instruments(lab))
+    document = heralding_document(result, link, session.simulated)
     run.write("result.json", document)
     state = "done" if result.ended == "done" else "failed"
     run.close(state, **({} if state == "done" else {"error": result.ended}))
     if as_json:
         sys.stdout.write(json.dumps(document) + "\n")
     else:
-        _show(result, document, _prediction(lab_path, lab, link), run)
+        _show(result, document, _prediction(lab_path, session.lab, link), run)
     if result.ended != "done":
         say(f"qnode: the run ended early: {result.ended}")
         return 1
     return 0
-
-
-class _Command:
-    """One run: the lab up, the experiment, a line of progress, the lab down."""
-
-    def __init__(
-        self,
-        lab_path: Path,
-        lab: Lab,
-        link: Link,
-        folder: Path,
-        run: RunFolder,
-        options: HeraldingOptions,
-        seed: int | None,
-        speed: str | None,
-    ) -> None:
-        self.lab_path, self.lab, self.link, self.folder = lab_path, lab, link, folder
-        self.run_folder, self.options, self.seed, self.speed = run, options, seed, speed
-        self.console = Console(stderr=True)
-        self.connection: LabConnection | None = None
-        self.background: set[asyncio.Task[Any]] = set()
-        self.deaths: list[str] = []
-        """Processes of ours that ended unasked, in words."""
-
-    async def run(self) -> HeraldingResult:
-        """The whole run; SIGTERM ends it as Ctrl-C does."""
-        this = asyncio.current_task()
-        assert this is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-        return await self._run()
-
-    async def _run(self) -> HeraldingResult:
-        with self.console.status("checking whether the lab is up") as status:
-
-            def tell(text: str) -> None:
-                status.update(text)
-                if not self.console.is_terminal:
-                    say(text)
-
-            async with (
-                lab_up(
-                    self.lab_path,
-                    self.lab,
-                    self.folder,
-                    seed=self.seed,
-                    speed=self.speed,
-                    on_exit=self._on_exit,
-                    say=tell,
-                ) as supervisor,
-                LabConnection(self.lab_path, self.folder) as connection,
-            ):
-                self.connection = connection
-                await connection.require_same_lab()
-                await connection.await_ready()
-                result = await run_heralding(
-                    connection,
-                    self.link,
-                    self.options,
-                    self.run_folder.run_id,
-                    lambda progress: status.update(progress_line(progress)),
-                )
-                await self._complete(result, supervisor)
-                return result
-
-    async def _complete(self, result: HeraldingResult, supervisor: Supervisor | None) -> None:
-        """After an early end: wait for restarted daemons, so that the sums of all three can be compared."""
-        if result.ended == "done" or supervisor is None:
-            return
-        if self.deaths:
-            result.ended = "; ".join(self.deaths)
-        for site in (*self.link.between, self.link.via):
-            with contextlib.suppress(QnodeError):
-                await supervisor.wait_ready(site)
-        assert self.connection is not None
-        for site in (*self.link.between, self.link.via):
-            with contextlib.suppress(QnodeError):
-                result.accounting[site] = await self._settled_accounting(site)
-
-    async def _settled_accounting(self, site: str) -> dict[str, Any]:
-        """A site's sums once it has heard all that the midpoint has said."""
-        assert self.connection is not None
-        rounds = (await self.connection.call(self.link.via, "accounting", {"run_id": self.run_folder.run_id}))[
-            "rounds"
-        ]
-        for _ in range(50):
-            answer: dict[str, Any] = await self.connection.call(
-                site, "accounting", {"run_id": self.run_folder.run_id}
-            )
-            if answer["rounds"] >= rounds:
-                break
-            await asyncio.sleep(0.1)
-        return answer
-
-    def _on_exit(self, child: Child, code: int) -> None:
-        """A process died: end the plan now, with its name as the reason."""
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        log_event("child died", child=child.name, how=how)
-        self.deaths.append(f"{child.name} died ({how})")
-        task = asyncio.get_running_loop().create_task(self._abort(self.deaths[-1]))
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
-
-    async def _abort(self, reason: str) -> None:
-        if self.connection is not None and not reason.startswith(self.link.via):
-            with contextlib.suppress(QnodeError):
-                await self.connection.call(self.link.via, "abort", {"reason": reason}, timeout_s=5.0)
-
-
-def _link(lab: Lab, name: str | None) -> Link:
-    names = ", ".join(link.name for link in lab.links)
-    if name is None:
-        if len(lab.links) == 1:
-            return lab.links[0]
-        hint = f"name one with --link: {names}" if names else "add one under `links:`"
-        raise MisuseError(f"the lab has {len(lab.links)} links", hint=hint)
-    try:
-        return lab.link(name)
-    except KeyError:
-        raise MisuseError(f"--link {name}: there is no such link", hint=f"links of this lab: {names}") from None
 
 
 def _prediction(lab_path: Path, lab: Lab, link: Link) -> LinkPrediction | None:
@@ -208,22 +61,6 @@ def _prediction(lab_path: Path, lab: Lab, link: Link) -> LinkPrediction | None:
         return predict_link(lab, load_world(lab_path), link)
     except LabFileError:
         return None
-
-
-def progress_line(progress: Progress) -> str:
-    """One line of less than 80 columns: rounds, heralds, rate, fidelity so far, time left."""
-    if progress.phase != "heralding":
-        return progress.phase
-    parts = [
-        f"{progress.rounds:,} rounds",
-        f"{progress.heralds:,}/{progress.heralds_wanted:,} heralds",
-        f"{progress.rate_hz:.1f} Hz",
-    ]
-    if progress.fidelity is not None and progress.fidelity_err is not None:
-        parts.append(f"F {progress.fidelity:.3f} ± {progress.fidelity_err:.3f}")
-    if progress.wall_seconds_left is not None:
-        parts.append(f"{progress.wall_seconds_left:.0f} s left")
-    return "  ".join(parts)
 
 
 def heralding_document(result: HeraldingResult, link: Link, simulated: list[str]) -> dict[str, Any]:

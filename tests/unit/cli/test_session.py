@@ -4,7 +4,7 @@ import dataclasses
 
 from rich.cells import cell_len
 
-from qnode.cli._run import progress_line
+from qnode.cli._session import progress_line
 from qnode.experiments import Progress
 
 LONG = Progress(

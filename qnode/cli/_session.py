@@ -1,0 +1,264 @@
+"""One experiment on one lab: its run folder, the lab up, the experiment under way on a display, the lab down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from rich.console import Console
+from rich.status import Status
+
+from qnode.cli._exit import say
+from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
+from qnode.cli._up import lab_up
+from qnode.client import LabConnection
+from qnode.daemons import Child, Supervisor
+from qnode.errors import MisuseError, QnodeError
+from qnode.experiments import Progress
+from qnode.labfile import Lab, Link
+from qnode.runs import RunFolder, log_event, open_log
+
+__all__ = ["Display", "Outcome", "Session", "SessionOptions", "StatusLine", "conduct", "progress_line"]
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What every experiment's command takes."""
+
+    lab_path: Path
+    link_name: str | None
+    seed: int | None
+    speed: str | None
+    data: Path | None
+
+
+class Outcome(Protocol):
+    """What an experiment gives back."""
+
+    ended: str
+    """``done``, or why it ended early."""
+    accounting: dict[str, dict[str, Any]]
+
+
+R = TypeVar("R", bound=Outcome)
+
+
+class Display(Protocol):
+    """What a person sees while a session is under way; entered before the lab comes up, left when it is down."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End, whatever happened."""
+
+    def tell(self, text: str) -> None:
+        """A step of bringing the lab up."""
+
+    def connected(self, connection: LabConnection, supervisor: Supervisor | None) -> None:
+        """All processes are up; ``supervisor`` is None where they were before."""
+
+    def progress(self, progress: Progress) -> None:
+        """How far the experiment is."""
+
+
+class StatusLine:
+    """One line that is written over; plain lines where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._status: Status = self._console.status("checking whether the lab is up")
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def tell(self, text: str) -> None:
+        """Show it in place of the last one."""
+        self._status.update(text)
+        if not self._console.is_terminal:
+            say(text)
+
+    def connected(self, connection: LabConnection, supervisor: Supervisor | None) -> None:
+        """Nothing more to see of the processes."""
+
+    def progress(self, progress: Progress) -> None:
+        """Show the line of progress."""
+        self._status.update(progress_line(progress))
+
+
+class Session:
+    """A lab, a link and a run folder, for one experiment.
+
+    Args:
+        options: what the person asked for.
+        experiment: its name.
+
+    Raises:
+        LabFileError: the lab file, a driver or a sequence has faults.
+        MisuseError: no such link, or no such speed.
+    """
+
+    def __init__(self, options: SessionOptions, experiment: str) -> None:
+        self.lab_path, self.seed = options.lab_path, options.seed
+        self.lab, self.world, self.folder = load_whole(options.lab_path, options.data)
+        self.link = _link(self.lab, options.link_name)
+        self.speed = parse_speed(options.speed)
+        checked_programs(self.lab_path, self.lab, self.link)
+        self.experiment = experiment
+        self.run_folder = RunFolder(self.folder, experiment=experiment)
+        self.simulated = simulated_instruments(self.lab)
+        self._connection: LabConnection | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+        self._deaths: list[str] = []
+        """Processes of ours that ended unasked, in words."""
+
+    def open(self, **what: Any) -> None:
+        """Make the run folder; ``what``: what the experiment was asked for."""
+        open_log("operator", self.folder)
+        self.run_folder.open(
+            self.lab_path,
+            {
+                "experiment": self.experiment,
+                "link": self.link.name,
+                **what,
+                "seed": self.seed,
+                "speed": self.speed,
+                "simulated": self.simulated,
+            },
+        )
+
+    async def play(
+        self, experiment: Callable[[LabConnection, Callable[[Progress], None]], Awaitable[R]], display: Display
+    ) -> R:
+        """The lab up, the experiment, the lab down; SIGTERM ends it as Ctrl-C does."""
+        this = asyncio.current_task()
+        assert this is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+        async with (
+            lab_up(
+                self.lab_path,
+                self.lab,
+                self.folder,
+                seed=self.seed,
+                speed=self.speed,
+                on_exit=self._on_exit,
+                say=display.tell,
+            ) as supervisor,
+            LabConnection(self.lab_path, self.folder) as connection,
+        ):
+            self._connection = connection
+            await connection.require_same_lab()
+            display.connected(connection, supervisor)
+            await connection.await_ready()
+            result = await experiment(connection, display.progress)
+            await self._complete(result, supervisor)
+            return result
+
+    async def _complete(self, result: Outcome, supervisor: Supervisor | None) -> None:
+        """After an early end: wait for restarted daemons, so that the sums of all three can be compared."""
+        if result.ended == "done" or supervisor is None:
+            return
+        if self._deaths:
+            result.ended = "; ".join(self._deaths)
+        for site in (*self.link.between, self.link.via):
+            with contextlib.suppress(QnodeError):
+                await supervisor.wait_ready(site)
+        for site in (*self.link.between, self.link.via):
+            with contextlib.suppress(QnodeError):
+                result.accounting[site] = await self._settled_accounting(site)
+
+    async def _settled_accounting(self, site: str) -> dict[str, Any]:
+        """A site's sums once it has heard all that the midpoint has said."""
+        rounds = (await self._accounting(self.link.via))["rounds"]
+        for _ in range(50):
+            answer = await self._accounting(site)
+            if answer["rounds"] >= rounds:
+                break
+            await asyncio.sleep(0.1)
+        return answer
+
+    async def _accounting(self, site: str) -> dict[str, Any]:
+        assert self._connection is not None
+        answer: dict[str, Any] = await self._connection.call(site, "accounting", {"run_id": self.run_folder.run_id})
+        return answer
+
+    def _on_exit(self, child: Child, code: int) -> None:
+        """A process died: end the plan now, with its name as the reason."""
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        log_event("child died", child=child.name, how=how)
+        self._deaths.append(f"{child.name} died ({how})")
+        task = asyncio.get_running_loop().create_task(self._abort(self._deaths[-1]))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _abort(self, reason: str) -> None:
+        if self._connection is not None and not reason.startswith(self.link.via):
+            with contextlib.suppress(QnodeError):
+                await self._connection.call(self.link.via, "abort", {"reason": reason}, timeout_s=5.0)
+
+
+def conduct(
+    session: Session,
+    experiment: Callable[[LabConnection, Callable[[Progress], None]], Awaitable[R]],
+    display: Display,
+) -> R:
+    """Play an opened session to its end; what goes wrong is written into the run folder first.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the plan was aborted.
+        QnodeError: what kept the lab from coming up, or the experiment from starting.
+    """
+    run = session.run_folder
+    try:
+        with display:
+            return asyncio.run(session.play(experiment, display))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        run.close("interrupted")
+        say("qnode: interrupted; the plan was aborted and the run ended")
+        raise KeyboardInterrupt from None
+    except QnodeError as error:
+        run.close("failed", error=str(error))
+        raise
+
+
+def progress_line(progress: Progress) -> str:
+    """One line of less than 80 columns: rounds, heralds, rate, fidelity so far, time left."""
+    if progress.phase != "heralding":
+        return progress.phase
+    parts = [
+        f"{progress.rounds:,} rounds",
+        f"{progress.heralds:,}/{progress.heralds_wanted:,} heralds",
+        f"{progress.rate_hz:.1f} Hz",
+    ]
+    if progress.fidelity is not None and progress.fidelity_err is not None:
+        parts.append(f"F {progress.fidelity:.3f} ± {progress.fidelity_err:.3f}")
+    if progress.wall_seconds_left is not None:
+        parts.append(f"{progress.wall_seconds_left:.0f} s left")
+    return "  ".join(parts)
+
+
+def _link(lab: Lab, name: str | None) -> Link:
+    names = ", ".join(link.name for link in lab.links)
+    if name is None:
+        if len(lab.links) == 1:
+            return lab.links[0]
+        hint = f"name one with --link: {names}" if names else "add one under `links:`"
+        raise MisuseError(f"the lab has {len(lab.links)} links", hint=hint)
+    try:
+        return lab.link(name)
+    except KeyError:
+        raise MisuseError(f"--link {name}: there is no such link", hint=f"links of this lab: {names}") from None
