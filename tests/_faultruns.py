@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,12 @@ def await_condition(condition: Callable[[], Any], timeout_s: float, what: str) -
 
 
 class BackgroundRun:
-    """``qnode run heralding`` on a lab copy, to be disturbed."""
+    """``qnode run heralding``, or another command that plays, on a lab copy, to be disturbed."""
 
-    def __init__(self, lab: Any, *options: str) -> None:
+    def __init__(self, lab: Any, *options: str, play: Sequence[str] = ("run", "heralding")) -> None:
         self.lab = lab
         self._plans_before = len(self._heralding_plans())
-        command = [sys.executable, "-m", "qnode", "run", "heralding", str(lab.path), "--data", str(lab.data)]
+        command = [sys.executable, "-m", "qnode", *play, str(lab.path), "--data", str(lab.data)]
         self.started_s = time.monotonic()
         self.process = subprocess.Popen(
             [*command, "--json", *options],

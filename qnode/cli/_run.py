@@ -12,12 +12,12 @@ from rich.table import Table
 
 from qnode.analysis import LinkPrediction, predict_link
 from qnode.cli._exit import say
-from qnode.cli._session import Session, SessionOptions, StatusLine, conduct
+from qnode.cli._session import Display, Session, SessionOptions, StatusLine, conduct
 from qnode.experiments import HeraldingOptions, HeraldingResult, run_heralding
 from qnode.labfile import Lab, LabFileError, Link, load_world
 from qnode.runs import RunFolder
 
-__all__ = ["heralding", "heralding_document"]
+__all__ = ["herald", "heralding", "heralding_document"]
 
 
 def heralding(
@@ -34,12 +34,15 @@ def heralding(
     """Run heralding; 0 when every round was settled and enough heralds came, else 1."""
     session = Session(SessionOptions(lab_path, link_name, seed, speed, data), "heralding")
     options = HeraldingOptions(heralds=heralds, credit_rounds=credit, echo=echo)
-    session.open(heralds_wanted=heralds, credit_rounds=credit, echo=echo)
+    return herald(session, options, StatusLine(), as_json=as_json)
+
+
+def herald(session: Session, options: HeraldingOptions, display: Display, *, as_json: bool) -> int:
+    """Play, write down and show; 0 when every round was settled and enough heralds came, else 1."""
+    session.open(heralds_wanted=options.heralds, credit_rounds=options.credit_rounds, echo=options.echo)
     run, link = session.run_folder, session.link
     result = conduct(
-        session,
-        lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell),
-        StatusLine(),
+        session, lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell), display
     )
     document = heralding_document(result, link, session.simulated)
     run.write("result.json", document)
@@ -48,7 +51,7 @@ def heralding(
     if as_json:
         sys.stdout.write(json.dumps(document) + "\n")
     else:
-        _show(result, document, _prediction(lab_path, session.lab, link), run)
+        _show(result, document, _prediction(session.lab_path, session.lab, link), run)
     if result.ended != "done":
         say(f"qnode: the run ended early: {result.ended}")
         return 1

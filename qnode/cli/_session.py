@@ -69,6 +69,9 @@ class Display(Protocol):
     def progress(self, progress: Progress) -> None:
         """How far the experiment is."""
 
+    def closing(self) -> None:
+        """The experiment is over, well or not; what was brought up is about to be stopped."""
+
 
 class StatusLine:
     """One line that is written over; plain lines where stderr is no terminal."""
@@ -98,6 +101,10 @@ class StatusLine:
     def progress(self, progress: Progress) -> None:
         """Show the line of progress."""
         self._status.update(progress_line(progress))
+
+    def closing(self) -> None:
+        """Say so in place of the last one."""
+        self._status.update("instruments to their safe states")
 
 
 class Session:
@@ -163,9 +170,12 @@ class Session:
             self._connection = connection
             await connection.require_same_lab()
             display.connected(connection, supervisor)
-            await connection.await_ready()
-            result = await experiment(connection, display.progress)
-            await self._complete(result, supervisor)
+            try:
+                await connection.await_ready()
+                result = await experiment(connection, display.progress)
+                await self._complete(result, supervisor)
+            finally:
+                display.closing()
             return result
 
     async def _complete(self, result: Outcome, supervisor: Supervisor | None) -> None:

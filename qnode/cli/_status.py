@@ -14,7 +14,7 @@ from rich.table import Table
 from qnode.cli._lab import load
 from qnode.client import LabConnection
 
-__all__ = ["status"]
+__all__ = ["sites_table", "status"]
 
 
 def status(lab_path: Path, data: Path | None, as_json: bool) -> int:
@@ -24,7 +24,7 @@ def status(lab_path: Path, data: Path | None, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps({"sites": sites}) + "\n")
     else:
-        Console().print(_table(sites))
+        Console().print(sites_table(sites))
     return 1 if any(answer is None for answer in sites.values()) else 0
 
 
@@ -33,7 +33,8 @@ async def _ask(lab_path: Path, folder: Path) -> dict[str, dict[str, Any] | None]
         return await connection.statuses()
 
 
-def _table(sites: dict[str, dict[str, Any] | None]) -> Table:
+def sites_table(sites: dict[str, dict[str, Any] | None]) -> Table:
+    """A row a site; an answer is None where a site gave none."""
     table = Table()
     for column in ("site", "state", "plan", "lab time", "instruments"):
         table.add_column(column)

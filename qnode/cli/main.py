@@ -39,6 +39,33 @@ def _guard(command: Any, *args: Any, **kwargs: Any) -> None:
     run_command(command, *args, **kwargs)
 
 
+@app.command()
+def demo(
+    lab: Annotated[
+        Path | None, typer.Argument(metavar="[LAB]", help="Lab file in place of the one that comes along.")
+    ] = None,
+    heralds: Annotated[int, typer.Option(help="Settled heralds wanted.", min=1)] = 800,
+    seed: Seed = None,
+    data: DataFolder = None,
+    json: Json = False,
+) -> None:
+    """A whole simulated lab, entangled pairs in real time, a report: nothing to prepare."""
+    from qnode.cli import _demo
+
+    _guard(_demo.demo, lab, heralds, seed, data, json)
+
+
+@app.command()
+def new(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.")],
+    example: Annotated[str, typer.Option(help="Which of the lab files that come along.")] = "two_nodes",
+) -> None:
+    """Copy a lab file that comes along, to be changed."""
+    from qnode.cli import _examples
+
+    _guard(_examples.new, path, example)
+
+
 @run_app.command()
 def heralding(
     lab: LabFile,
