@@ -16,10 +16,9 @@ from rich.text import Text
 from qnode.cli._exit import say
 from qnode.cli._session import progress_line
 from qnode.cli._status import sites_table
-from qnode.client import LabConnection
+from qnode.client import LabConnection, Progress
 from qnode.daemons import Supervisor
 from qnode.errors import QnodeError
-from qnode.experiments import Progress
 
 __all__ = ["Board"]
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from qnode.analysis import LinkPrediction, predict_link
 from qnode.cli._exit import say
 from qnode.cli._session import Display, Session, SessionOptions, StatusLine, conduct
-from qnode.experiments import HeraldingOptions, HeraldingResult, run_heralding
+from qnode.client import Pairs
+from qnode.experiments import HeraldingOptions, run_heralding
 from qnode.labfile import Lab, LabFileError, Link, load_world
 from qnode.runs import RunFolder
 
@@ -66,28 +67,27 @@ def _prediction(lab_path: Path, lab: Lab, link: Link) -> LinkPrediction | None:
         return None
 
 
-def heralding_document(result: HeraldingResult, link: Link, simulated: list[str]) -> dict[str, Any]:
+def heralding_document(result: Pairs, link: Link, simulated: list[str]) -> dict[str, Any]:
     """``qnode run heralding --json``."""
     sums = {party: dict(answer.get("slots", {})) for party, answer in result.accounting.items()}
     mine = sums.get(link.via, {})
     tried = sum(mine.get(name, 0) for name in ("failed", "heralded", "vetoed"))
-    bells = result.bells() if len(result.readout) == 2 else {}
-    fidelity = _fidelity(bells)
-    p = len(result.pairs) / tried if tried else 0.0
+    fidelity = result.fidelity
+    p = len(result) / tried if tried else 0.0
     return {
         "run": result.run_id,
         "link": result.link,
         "ended": result.ended,
-        "heralds": len(result.pairs),
+        "heralds": len(result),
         "attempts": mine.get("slots", 0) - mine.get("not_played", 0),
         "rounds": result.rounds,
         "seconds": result.seconds,
         "p_herald": p,
         "p_herald_err": (p * (1 - p) / tried) ** 0.5 if tried else 0.0,
         "rate_hz": result.rate_hz,
-        "rate_hz_err": len(result.pairs) ** 0.5 / result.seconds if result.seconds else 0.0,
-        "fidelity": fidelity[0],
-        "fidelity_err": fidelity[1],
+        "rate_hz_err": result.rate_hz_err,
+        "fidelity": None if fidelity is None else fidelity.value,
+        "fidelity_err": None if fidelity is None else fidelity.error,
         "bell_states": {
             bell: {
                 "heralds": estimate.heralds,
@@ -97,14 +97,14 @@ def heralding_document(result: HeraldingResult, link: Link, simulated: list[str]
                     name: {"value": c.value, "error": c.error} for name, c in estimate.correlators.items()
                 },
             }
-            for bell, estimate in bells.items()
+            for bell, estimate in result.bells().items()
         },
         "readout": {
             readout.node: {
                 "bright": {"value": readout.bright.value, "error": readout.bright.error},
                 "dark": {"value": readout.dark.value, "error": readout.dark.error},
             }
-            for readout in (result.readouts() if len(result.readout) == 2 else ())
+            for readout in result.readouts() or ()
         },
         "accounting": sums,
         "reasons": {party: answer.get("reasons", {}) for party, answer in result.accounting.items()},
@@ -114,18 +114,9 @@ def heralding_document(result: HeraldingResult, link: Link, simulated: list[str]
     }
 
 
-def _fidelity(bells: dict[str, Any]) -> tuple[float | None, float | None]:
-    from qnode.experiments import mean_fidelity
-
-    estimate = mean_fidelity(bells)
-    return (None, None) if estimate is None else (estimate.value, estimate.error)
-
-
-def _show(
-    result: HeraldingResult, document: dict[str, Any], predicted: LinkPrediction | None, run: RunFolder
-) -> None:
+def _show(result: Pairs, document: dict[str, Any], predicted: LinkPrediction | None, run: RunFolder) -> None:
     console = Console()
-    console.print(f"{result.link}: {len(result.pairs):,} settled heralds in {result.seconds:.1f} s of lab time")
+    console.print(f"{result.link}: {len(result):,} settled heralds in {result.seconds:.1f} s of lab time")
     table = Table()
     table.add_column("")
     table.add_column("measured", justify="right")

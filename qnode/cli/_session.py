@@ -17,10 +17,9 @@ from rich.status import Status
 from qnode.cli._exit import say
 from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
 from qnode.cli._up import lab_up
-from qnode.client import LabConnection
+from qnode.client import LabConnection, Progress
 from qnode.daemons import Child, Supervisor
 from qnode.errors import MisuseError, QnodeError
-from qnode.experiments import Progress
 from qnode.labfile import Lab, Link
 from qnode.runs import RunFolder, log_event, open_log
 

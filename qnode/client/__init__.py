@@ -1,5 +1,23 @@
-"""A lab from outside: calls to its daemons over the bus."""
+"""A lab from outside: calls to its daemons over the bus, and entangled pairs from its links."""
 
 from qnode.client._connection import OPERATOR, LabConnection
+from qnode.client._pair import Pair
+from qnode.client._pairs import Pairs, PlayedPlan
+from qnode.client._playing import DrawBases, PlanEndedError, PlayOptions, Progress, play_pairs
+from qnode.client._tally import BellEstimate, PairTally, mean_fidelity
 
-__all__ = ["OPERATOR", "LabConnection"]
+__all__ = [
+    "OPERATOR",
+    "BellEstimate",
+    "DrawBases",
+    "LabConnection",
+    "Pair",
+    "PairTally",
+    "Pairs",
+    "PlanEndedError",
+    "PlayOptions",
+    "PlayedPlan",
+    "Progress",
+    "mean_fidelity",
+    "play_pairs",
+]

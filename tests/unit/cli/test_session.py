@@ -5,7 +5,7 @@ import dataclasses
 from rich.cells import cell_len
 
 from qnode.cli._session import progress_line
-from qnode.experiments import Progress
+from qnode.client import Progress
 
 LONG = Progress(
     phase="heralding",

@@ -1,4 +1,4 @@
-"""The heralding experiment against daemons that answer from a script."""
+"""Playing for pairs against daemons that answer from a script."""
 
 from __future__ import annotations
 
@@ -13,15 +13,8 @@ import msgspec
 import pytest
 from ruamel.yaml import YAML
 
+from qnode.client import DrawBases, Pair, Pairs, PlayedPlan, PlayOptions, Progress, _playing, play_pairs
 from qnode.errors import InstrumentError, MisuseError, NetworkError
-from qnode.experiments import (
-    HeraldingOptions,
-    HeraldingResult,
-    Pair,
-    Progress,
-    heralding,
-    run_heralding,
-)
 from qnode.heralds import Herald, NodeRow
 from qnode.labfile import Lab
 
@@ -82,9 +75,10 @@ class ScriptedLab:
 
     def _play(self, site: str, params: Any) -> Any:
         if params["kind"] == "readout_calibration":
-            return {"plan_id": "calibration"}
+            return {"plan_id": "calibration", "t0_tai_s": 2_000_000_000}
         self.proposed.append(params)
-        return {"plan_id": f"{self.names}-{len(self.proposed) - 1}"}
+        number = len(self.proposed) - 1
+        return {"plan_id": f"{self.names}-{number}", "t0_tai_s": 2_000_000_100 + number}
 
     def _calibration(self, site: str, params: Any) -> Any:
         return self.counts
@@ -113,7 +107,7 @@ class ScriptedLab:
                 attempt=attempt,
                 pattern=1,
                 bell="psi+",
-                click_ps=0,
+                click_ps=round_ * 1_000 + attempt,
                 valid_until_ps=0,
             )
             for round_, attempt in self.script[params["plan_id"]].heralds
@@ -138,15 +132,15 @@ class ScriptedLab:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heralding, "POLL_S", 0.0)
+    monkeypatch.setattr(_playing, "POLL_S", 0.0)
 
 
 def run(
     lab: ScriptedLab, wanted: int, on_progress: Callable[[Progress], None] = lambda progress: None, **options: Any
-) -> HeraldingResult:
-    chosen = HeraldingOptions(heralds=wanted, **options)
+) -> Pairs:
+    chosen = PlayOptions(heralds=wanted, **options)
     return asyncio.run(
-        asyncio.wait_for(run_heralding(lab, lab.lab.links[0], chosen, "run-1", on_progress), 30)  # type: ignore[arg-type]
+        asyncio.wait_for(play_pairs(lab, lab.lab.links[0], chosen, "run-1", on_progress), 30)  # type: ignore[arg-type]
     )
 
 
@@ -154,12 +148,28 @@ def some_heralds(count: int) -> list[Settled]:
     return [(number, number % 250) for number in range(count)]
 
 
+def a_pair(**given: Any) -> Pair:
+    """As alice and bob of `ScriptedLab` read it."""
+    usual = {
+        "round": 3,
+        "attempt": 7,
+        "pattern": 1,
+        "bell": "psi+",
+        "click_ps": 0,
+        "bases": ("X", "X"),
+        "outcomes": (1, -1),
+        "bright": (True, True),
+        "plan_id": "plan-0",
+    }
+    return Pair(**{**usual, **given})
+
+
 def test_a_run_of_one_plan():
     lab = ScriptedLab(ScriptedPlan([(3, 7), (4, 249)], expired=[[9, 1, "late"]]))
     result = run(lab, 2, bases="XZ", credit_rounds=5, echo=False)
-    assert result.pairs == [
-        Pair(3, 7, 1, "psi+", ("X", "X"), (1, -1), (True, True)),
-        Pair(4, 249, 1, "psi+", ("Y", "Y"), (1, -1), (True, True)),
+    assert list(result) == [
+        a_pair(round=3, attempt=7, bases=("X", "X"), click_ps=3_007),
+        a_pair(round=4, attempt=249, bases=("Y", "Y"), click_ps=4_249),
     ]
     assert result.ended == "done"
     assert result.expired == [[9, 1, "late"]]
@@ -177,6 +187,7 @@ def test_a_run_of_one_plan():
         "credit_rounds": 5,
         "echo": False,
     }
+    assert result.plans == [PlayedPlan("plan-0", 2_000_000_100, 0, 96)]
     # 100 + 250 x 5.5 + 20 us a round.
     assert result.seconds == pytest.approx(96 * 1_495e-6)
     assert result.rate_hz == pytest.approx(2 / (96 * 1_495e-6))
@@ -191,9 +202,14 @@ def test_a_second_plan_is_as_long_as_the_first_one_showed():
     result = run(lab, 100)
     # (100 + 2 x 10) / 0.0505 = 2376.2; then 20 more at 80 / 2377: (20 + 2 x 4.4721) x 29.7125 = 860.007.
     assert rounds_of(lab) == [(0, 2377), (2377, 861)]
-    assert len(result.pairs) == 100
+    assert len(result) == 100
+    assert [(plan.first_round, plan.rounds, plan.t0_tai_s) for plan in result.plans] == [
+        (0, 2377, 2_000_000_100),
+        (2377, 861, 2_000_000_101),
+    ]
+    assert (result[79].plan_id, result[80].plan_id) == ("plan-0", "plan-1")
     assert result.rounds == 2377 + 861
-    assert result.pairs[80].round == 2377, "rounds count on through the plans of a run"
+    assert result[80].round == 2377, "rounds count on through the plans of a run"
 
 
 @pytest.mark.parametrize(
@@ -236,47 +252,19 @@ def test_two_plans_joined_hash_as_one():
     whole = some_heralds(80) + [(2377 + round_, attempt) for round_, attempt in some_heralds(20)]
     two = run(ScriptedLab(ScriptedPlan(some_heralds(80)), ScriptedPlan(some_heralds(20))), 100)
     one = run(ScriptedLab(ScriptedPlan(whole)), 100)
-    assert [two.pairs[79].round, two.pairs[80].round] == [79, 2377]
+    assert [two[79].round, two[80].round] == [79, 2377]
     assert one.sha256() == two.sha256()
-
-
-def result_of(*pairs: Pair) -> HeraldingResult:
-    return HeraldingResult("run", "alice-bob", NODES, list(pairs), {}, 10, 1_000, {}, "done")
-
-
-PAIR = Pair(3, 7, 1, "psi+", ("X", "X"), (1, -1), (True, False))
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        Pair(4, 7, 1, "psi+", ("X", "X"), (1, -1), (True, False)),
-        Pair(3, 8, 1, "psi+", ("X", "X"), (1, -1), (True, False)),
-        Pair(3, 7, 2, "psi+", ("X", "X"), (1, -1), (True, False)),
-        Pair(3, 7, 1, "psi-", ("X", "X"), (1, -1), (True, False)),
-        Pair(3, 7, 1, "psi+", ("X", "Y"), (1, -1), (True, False)),
-        Pair(3, 7, 1, "psi+", ("X", "X"), (1, 1), (True, False)),
-    ],
-)
-def test_each_part_of_a_pair_is_in_the_hash(other):
-    assert result_of(PAIR).sha256() != result_of(other).sha256()
-    assert result_of(PAIR, other).sha256() != result_of(other, PAIR).sha256()
-
-
-def test_the_hash_is_sha256_of_one_json_line_a_pair():
-    # printf '[3,7,1,"psi+","X","X",1,-1]\n' | sha256sum
-    assert result_of(PAIR).sha256() == "f91d74dbd9ab86f18b677298f32efa9e3bd130a512077bfd983f50de9a2cfda1"
 
 
 def test_rows_that_come_later_are_waited_for():
     result = run(ScriptedLab(ScriptedPlan(some_heralds(5), bob_lags=3)), 5)
-    assert [pair.round for pair in result.pairs] == [0, 1, 2, 3, 4]
+    assert [pair.round for pair in result] == [0, 1, 2, 3, 4]
 
 
 def test_a_node_that_is_silent_for_a_moment_costs_no_pair():
     lab = ScriptedLab(ScriptedPlan(some_heralds(5), polls=3))
     lab.fail_once("bob", "rows", NetworkError("bob is silent"))
-    assert len(run(lab, 5).pairs) == 5
+    assert len(run(lab, 5)) == 5
 
 
 def test_parties_that_settle_different_pairs_stop_the_run(monkeypatch):
@@ -287,14 +275,14 @@ def test_parties_that_settle_different_pairs_stop_the_run(monkeypatch):
     )
     result = run(lab, 1)
     assert result.ended.startswith("settled herald 0 of plan plan-0 is another pair at the parties")
-    assert result.pairs == []
+    assert list(result) == []
 
 
 def test_a_plan_that_ends_early_ends_the_run_with_what_it_brought():
     lab = ScriptedLab(ScriptedPlan(some_heralds(3), outcome="bob: no light", settled_rounds=40))
     lab.fail_once("bob", "accounting", NetworkError("bob is silent"))
     result = run(lab, 100)
-    assert (result.ended, result.rounds, len(result.pairs)) == ("bob: no light", 40, 3)
+    assert (result.ended, result.rounds, len(result)) == ("bob: no light", 40, 3)
     assert result.accounting["bob"] == {"error": "bob is silent"}
     assert result.accounting["alice"] == {"rounds": 1, "run": "run-1"}
 
@@ -304,11 +292,11 @@ def test_a_readout_calibration_that_fails_ends_the_run():
     lab.counts, lab.calibration_outcome = None, "alice: AWG is silent"
     result = run(lab, 1)
     assert result.ended == "readout calibration: alice: AWG is silent"
-    assert (result.rounds, result.pairs, lab.proposed) == (0, [], [])
+    assert (result.rounds, list(result), lab.proposed) == (0, [], [])
 
 
 def test_a_calibration_without_an_answer_ends(monkeypatch):
-    monkeypatch.setattr(heralding, "STALL_S", 0.01)
+    monkeypatch.setattr(_playing, "STALL_S", 0.01)
     lab = ScriptedLab()
     lab.counts = None
     assert run(lab, 1).ended == "readout calibration: no counts of alice after 0.01 s"
@@ -334,7 +322,7 @@ def test_a_refusal_after_the_first_plan_keeps_what_it_brought(monkeypatch):
 
     monkeypatch.setattr(lab, "_play", once)
     result = run(lab, 4)
-    assert (result.ended, len(result.pairs)) == ("midpoint is busy", 3)
+    assert (result.ended, len(result)) == ("midpoint is busy", 3)
 
 
 def test_a_run_that_is_cancelled_aborts_its_plan_and_waits_until_all_are_at_rest():
@@ -342,10 +330,10 @@ def test_a_run_that_is_cancelled_aborts_its_plan_and_waits_until_all_are_at_rest
 
     async def body() -> None:
         playing = asyncio.Event()
-        work = run_heralding(
+        work = play_pairs(
             lab,  # type: ignore[arg-type]
             lab.lab.links[0],
-            HeraldingOptions(heralds=1),
+            PlayOptions(heralds=1),
             "run-1",
             lambda progress: playing.set() if progress.phase == "heralding" else None,
         )
@@ -377,3 +365,46 @@ def test_progress_tells_where_the_run_stands():
     # alice +1, bob -1 in every pair, as reported bright and bright: each correlator is -1 before the correction.
     correct = ((1 - (0.95 - 0.99)) / (0.95 + 0.99 - 1)) ** 2
     assert last.fidelity == pytest.approx((1 - correct - correct + correct) / 4)
+
+
+def test_letters_may_differ_by_node_and_be_drawn_anew_for_each_plan():
+    asked: list[int] = []
+
+    async def draw(rounds: int) -> dict[str, str]:
+        asked.append(rounds)
+        return {"alice": "XZ" * len(asked), "bob": "DE"}
+
+    lab = ScriptedLab(ScriptedPlan(some_heralds(80)), ScriptedPlan(some_heralds(20)))
+    chosen: DrawBases = draw
+    run(lab, 100, bases=chosen)
+    # The readout calibration is a plan, too.
+    assert asked == [100, 2377, 861]
+    assert [p["bases"] for p in lab.proposed] == [{"alice": "XZXZ", "bob": "DE"}, {"alice": "XZXZXZ", "bob": "DE"}]
+    lab = ScriptedLab(ScriptedPlan(some_heralds(80)), ScriptedPlan(some_heralds(20)))
+    run(lab, 100, bases={"alice": "XZ", "bob": "DE"})
+    assert [p["bases"] for p in lab.proposed] == [{"alice": "XZ", "bob": "DE"}] * 2
+
+
+@pytest.mark.parametrize("bases", [{"alice": "XZ"}, {"alice": "X", "bob": "X", "carol": "X"}, {}])
+def test_letters_for_others_than_the_nodes_of_the_link_are_refused(bases):
+    with pytest.raises(MisuseError, match=r"bases for .* on link alice-bob - give letters for alice and bob"):
+        run(ScriptedLab(), 1, bases=bases)
+
+
+def test_progress_counts_each_pair_once_however_often_it_is_told(monkeypatch):
+    """Running sums: the cost of a look does not grow with the pairs that are there."""
+    seen: list[int] = []
+    original = _playing.Pairs.extend
+
+    def extend(self: Pairs, pairs: Any) -> None:
+        fresh = list(pairs)
+        seen.append(len(fresh))
+        original(self, fresh)
+
+    monkeypatch.setattr(_playing.Pairs, "extend", extend)
+    monkeypatch.setattr(_playing.Pairs, "__iter__", lambda self: pytest.fail("all pairs were walked through"))
+    monkeypatch.setattr(_playing.Pairs, "__getitem__", lambda self, index: pytest.fail("pairs were looked up"))
+    told: list[Progress] = []
+    result = run(ScriptedLab(ScriptedPlan(some_heralds(60), polls=20)), 60, told.append)
+    assert (len(told), sum(seen), len(result)) == (20, 60, 60)
+    assert all(progress.fidelity is not None for progress in told)

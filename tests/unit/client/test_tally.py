@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qnode.analysis import Estimate, Readout
-from qnode.experiments import BellEstimate, Pair, bell_estimates, mean_fidelity
+from qnode.client import BellEstimate, Pair, PairTally, mean_fidelity
 
 
 def readout(node: str, bright: float = 1.0, dark: float = 1.0) -> Readout:
@@ -24,7 +24,19 @@ def pairs(
         bright = (report[0] == "+", report[1] == "+")
         raw = tuple(1 if b else -1 for b in bright)
         values = (raw[0] * signs[0], raw[1] * signs[1])
-        made.append(Pair(0, 0, 1, bell, (bases[0], bases[1]), values, bright))
+        made.append(
+            Pair(
+                round=0,
+                attempt=0,
+                pattern=1,
+                bell=bell,
+                click_ps=0,
+                bases=(bases[0], bases[1]),
+                outcomes=values,
+                bright=bright,
+                plan_id="plan",
+            )
+        )
     return made
 
 
@@ -34,7 +46,7 @@ def test_correlators_and_fidelity_by_hand():
         *pairs("YY", "++", "--", "--", "++"),  # 1
         *pairs("ZZ", "+-", "-+", "+-", "--"),  # (1 - 3) / 4
     ]
-    (bell,) = bell_estimates(some, ALICE, BOB).values()
+    (bell,) = PairTally(some).bells(ALICE, BOB).values()
     assert {name: estimate.value for name, estimate in bell.correlators.items()} == {"XX": 0.5, "YY": 1.0, "ZZ": -0.5}
     assert bell.heralds == 12
     assert bell.fidelity is not None
@@ -45,13 +57,13 @@ def test_correlators_and_fidelity_by_hand():
 def test_outcomes_are_in_the_frame_after_the_herald(signs, xx):
     """The raw reports agree in three of four pairs; each node's sign turns its own outcome."""
     some = pairs("XX", "++", "--", "++", "+-", signs=signs)
-    assert bell_estimates(some, ALICE, BOB)["psi+"].correlators["XX"].value == xx
+    assert PairTally(some).bells(ALICE, BOB)["psi+"].correlators["XX"].value == xx
 
 
 def test_the_mean_over_pairs_is_the_mean_of_products_of_their_outcomes():
     some = pairs("YY", "++", "+-", "-+", "--", "--", "+-", "--", signs=(1, -1))
     products = [pair.outcomes[0] * pair.outcomes[1] for pair in some]
-    value = bell_estimates(some, ALICE, BOB)["psi+"].correlators["YY"].value
+    value = PairTally(some).bells(ALICE, BOB)["psi+"].correlators["YY"].value
     assert value == pytest.approx(sum(products) / len(products)) == pytest.approx(-1 / 7)
 
 
@@ -59,10 +71,10 @@ def test_each_readout_corrects_its_own_node():
     # Bright reported at both: (1 - offset) / contrast of each. Alice: offset 0.1, contrast 0.7; bob: -0.05, 0.75.
     some = pairs("ZZ", "++", times=5)
     first, second = readout("alice", 0.9, 0.8), readout("bob", 0.85, 0.9)
-    value = bell_estimates(some, first, second)["psi+"].correlators["ZZ"].value
+    value = PairTally(some).bells(first, second)["psi+"].correlators["ZZ"].value
     assert value == pytest.approx((0.9 / 0.7) * (1.05 / 0.75))
     # Bright at alice only: (1 - 0.1)(-1 + 0.05).
-    value = bell_estimates(pairs("ZZ", "+-"), first, second)["psi+"].correlators["ZZ"].value
+    value = PairTally(pairs("ZZ", "+-")).bells(first, second)["psi+"].correlators["ZZ"].value
     assert value == pytest.approx((0.9 / 0.7) * (-0.95 / 0.75))
 
 
@@ -72,7 +84,7 @@ def test_bell_states_are_apart_and_mixed_bases_count_as_heralds_only():
         *pairs("XX", "+-", "-+", bell="psi-"),
         *pairs("XY", "++", "++", bell="psi-"),
     ]
-    estimates = bell_estimates(some, ALICE, BOB)
+    estimates = PairTally(some).bells(ALICE, BOB)
     assert list(estimates) == ["psi+", "psi-"]
     assert [estimate.heralds for estimate in estimates.values()] == [1, 4]
     assert estimates["psi+"].correlators["XX"].value == 1
@@ -82,13 +94,13 @@ def test_bell_states_are_apart_and_mixed_bases_count_as_heralds_only():
 
 def test_a_fidelity_needs_all_three_correlators():
     some = [*pairs("XX", "+-"), *pairs("YY", "+-"), *pairs("ZX", "+-")]
-    assert bell_estimates(some, ALICE, BOB)["psi+"].fidelity is None
+    assert PairTally(some).bells(ALICE, BOB)["psi+"].fidelity is None
     some += pairs("ZZ", "+-", bell="psi+")
-    assert bell_estimates(some, ALICE, BOB)["psi+"].fidelity is not None
+    assert PairTally(some).bells(ALICE, BOB)["psi+"].fidelity is not None
 
 
 def test_no_pairs_are_no_states():
-    assert bell_estimates([], ALICE, BOB) == {}
+    assert PairTally([]).bells(ALICE, BOB) == {}
     assert mean_fidelity({}) is None
 
 
@@ -111,3 +123,12 @@ def test_the_mean_fidelity_weighs_states_by_their_heralds_and_adds_shared_shifts
 
 def test_there_is_no_mean_while_a_state_lacks_its_fidelity():
     assert mean_fidelity({"psi+": bell(30, Estimate(0.8, 0.03)), "psi-": bell(1, None)}) is None
+
+
+def test_a_tally_in_parts_is_the_tally_of_all():
+    some = [*pairs("XX", "++", "--", "+-"), *pairs("YY", "++", "--"), *pairs("ZZ", "+-", "-+", "--")]
+    tally = PairTally(some[:2])
+    tally.add(some[2:5])
+    assert set(tally.bells(ALICE, BOB)["psi+"].correlators) == {"XX", "YY"}
+    tally.add(some[5:])
+    assert tally.bells(ALICE, BOB) == PairTally(some).bells(ALICE, BOB)

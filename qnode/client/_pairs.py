@@ -1,0 +1,156 @@
+"""The entangled pairs of a run, and what follows from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+from qnode.analysis import Estimate, Readout
+from qnode.client._pair import Pair
+from qnode.client._tally import BellEstimate, PairTally, mean_fidelity
+from qnode.labfile import Link
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Pairs", "PlayedPlan"]
+
+
+@dataclass(frozen=True)
+class PlayedPlan:
+    """A plan of a run: with it, times and rounds of a pair are told from those of other plans."""
+
+    plan_id: str
+    t0_tai_s: int
+    """Origin T0 of the plan's click times: a whole TAI second."""
+    first_round: int
+    """Number, in the run, of the plan's round 0."""
+    rounds: int
+    """As proposed; a plan that ended early settled fewer."""
+
+
+class Pairs(Sequence[Pair]):
+    """Settled pairs in the order of their rounds, with the readouts and the accounting of their run.
+
+    A sequence: ``len(pairs)``, ``pairs[0]``, ``for pair in pairs``; a slice is a tuple of pairs.
+
+    Args:
+        run_id: name of the run.
+        link: where.
+        pairs: those that are there already.
+    """
+
+    def __init__(self, run_id: str, link: Link, pairs: Iterable[Pair] = ()) -> None:
+        self.run_id = run_id
+        self.link = link.name
+        self.nodes: tuple[str, str] = link.between
+        """The order of bases, outcomes and readouts in each pair."""
+        self.round_period_ps = link.round_period_ps
+        self.rounds = 0
+        """Settled rounds; so many round periods of lab time were played for these pairs."""
+        self.readout: dict[str, dict[str, int]] = {}
+        """Node to the counts of its readout calibration: ``bright_ok``, ``bright_shots``, ``dark_ok``, ``dark_shots``."""
+        self.plans: list[PlayedPlan] = []
+        """The plans that were played for pairs, in order."""
+        self.accounting: dict[str, dict[str, Any]] = {}
+        """Party to ``rounds``, ``slots`` (class to number) and ``reasons``, as that party counted; or ``error``."""
+        self.expired: list[Any] = []
+        """Heralds taken back: [round, attempt, reason], rounds of their plan."""
+        self.ended = "interrupted"
+        """``done``, or why the run ended early."""
+        self._pairs: list[Pair] = []
+        self._tally = PairTally()
+        self.extend(pairs)
+
+    def extend(self, pairs: Iterable[Pair]) -> None:
+        """Add pairs; costs the same however many there are."""
+        fresh = list(pairs)
+        self._pairs.extend(fresh)
+        self._tally.add(fresh)
+
+    # --- a sequence ---
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Pair, ...]: ...
+    def __getitem__(self, index: int | slice) -> Pair | tuple[Pair, ...]:
+        return tuple(self._pairs[index]) if isinstance(index, slice) else self._pairs[index]
+
+    # --- numbers ---
+
+    @property
+    def seconds(self) -> float:
+        """Lab time of the rounds, s."""
+        return self.rounds * self.round_period_ps / 1e12
+
+    @property
+    def rate_hz(self) -> float:
+        """Settled pairs a second of lab time."""
+        return len(self) / self.seconds if self.rounds else 0.0
+
+    @property
+    def rate_hz_err(self) -> float:
+        """One standard error of `rate_hz`, from the Poisson error of the number of pairs."""
+        return len(self) ** 0.5 / self.seconds if self.rounds else 0.0
+
+    def readouts(self) -> tuple[Readout, Readout] | None:
+        """The readout model of each node, as this run measured it; None before both were."""
+        if any(node not in self.readout for node in self.nodes):
+            return None
+        first, second = (Readout.measured(node, **self.readout[node]) for node in self.nodes)
+        return first, second
+
+    def bells(self) -> dict[str, BellEstimate]:
+        """Heralds, correlators and fidelity of each Bell state that came, corrected for readout; by its name."""
+        readouts = self.readouts()
+        return {} if readouts is None else self._tally.bells(*readouts)
+
+    @property
+    def correlators(self) -> dict[str, dict[str, Estimate]]:
+        """Bell state to its XX, YY, ZZ, as far as they were read; corrected for readout."""
+        return {bell: estimate.correlators for bell, estimate in self.bells().items()}
+
+    @property
+    def fidelity(self) -> Estimate | None:
+        """Fidelity with the heralded Bell state over all pairs: ``.value`` and ``.error`` (one standard error).
+
+        None until XX, YY and ZZ of each Bell state that came were read.
+        """
+        return mean_fidelity(self.bells())
+
+    def sha256(self) -> str:
+        """Hash over all pairs: equal for equal physics, whatever the plans were called and when they began."""
+        digest = hashlib.sha256()
+        for p in self:
+            row = [p.round, p.attempt, p.pattern, p.bell, *p.bases, *p.outcomes]
+            digest.update(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+        return digest.hexdigest()
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """One array a column, n pairs long.
+
+        Returns:
+            ``round``, ``click_ps`` int64; ``attempt`` int32; ``pattern`` uint8; ``bell``, ``plan_id`` text; ``bases``
+            text, ``outcomes`` int8, ``bright`` bool of shape (n, 2), in the order of `nodes`.
+        """
+        import numpy as np
+
+        shape = (len(self), 2)
+        return {
+            "round": np.array([p.round for p in self], np.int64),
+            "attempt": np.array([p.attempt for p in self], np.int32),
+            "pattern": np.array([p.pattern for p in self], np.uint8),
+            "bell": np.array([p.bell for p in self], "U4"),
+            "click_ps": np.array([p.click_ps for p in self], np.int64),
+            "bases": np.array([p.bases for p in self], "U1").reshape(shape),
+            "outcomes": np.array([p.outcomes for p in self], np.int8).reshape(shape),
+            "bright": np.array([p.bright for p in self], np.bool_).reshape(shape),
+            "plan_id": np.array([p.plan_id for p in self], "U16"),
+        }
