@@ -10,7 +10,7 @@ __all__ = ["CallTimeoutError", "KeyMissingError", "PeerRestartedError", "Refused
 class CallTimeoutError(NetworkError):
     """A peer did not answer in time; whether the call was carried out is unknown unless the text says so."""
 
-    code = "call-timeout"
+    code = "call_timeout"
 
 
 class RefusedError(NetworkError):
@@ -22,10 +22,10 @@ class RefusedError(NetworkError):
 class PeerRestartedError(NetworkError):
     """The peer went down with our call under way: it may or may not have been carried out."""
 
-    code = "peer-restarted"
+    code = "peer_restarted"
 
 
 class KeyMissingError(MisuseError):
     """A key of the lab is not in its folder, or lies open to others."""
 
-    code = "key-missing"
+    code = "key_missing"
