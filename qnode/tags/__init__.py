@@ -20,12 +20,15 @@ from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of
 from qnode.tags._rates import Counts, RateCounter, count_rates
 from qnode.tags._recorder import Recorder, RecorderState
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
+from qnode.tags._spool import UNTIL_PS, Archive, archive_spool
 from qnode.tags._tdc1 import Tdc1Decoder
 
 __all__ = [
     "FILE_FORMATS",
     "FORMATS",
     "G2",
+    "UNTIL_PS",
+    "Archive",
     "Axis",
     "Backend",
     "Clicks",
@@ -50,6 +53,7 @@ __all__ = [
     "TagFile",
     "Tdc1Decoder",
     "WindowTrain",
+    "archive_spool",
     "click_patterns",
     "coincidences",
     "coincidences_of_files",

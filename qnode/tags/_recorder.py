@@ -5,10 +5,16 @@ calls, so what is written survives kill -9 of this process. When the disk is slo
 budget, or when it is full or gone, blocks are dropped, counted, and their times marked as a gap in the next batch
 that gets through; an alarm says so once, and once more when writing works again. A failed write is taken back (the
 file is cut to its last whole batch), so that a spool is readable up to its end at any time.
+
+A recorder can be told to leave a reserve of free space on its disk to others: it then stops early, as on a full disk,
+and goes on when there is room again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import threading
 import time
 from collections import deque
@@ -23,11 +29,13 @@ from qnode.errors import MisuseError
 from qnode.tags._block import TagBlock
 from qnode.tags._columns import ArrowWriter
 
-__all__ = ["Recorder", "RecorderState"]
+__all__ = ["Recorder", "RecorderState", "require_room"]
 
 BYTES_A_TAG = 9
 BATCH_TAGS = 1 << 18
 RETRY_S = 0.25
+HOPELESS_S = 1.0
+"""A closing recorder waits no longer for a disk that refuses; one that is only slow gets its whole time."""
 
 
 class _Disk(Protocol):
@@ -78,6 +86,27 @@ def _open_unbuffered(path: Path) -> _Disk:
     return path.open("xb", buffering=0)
 
 
+def require_room(folder: Path, more_bytes: int, reserve_bytes: int) -> None:
+    """Refuse what would leave less than a reserve of free space on the disk of ``folder``.
+
+    Args:
+        folder: on that disk.
+        more_bytes: what is about to be written.
+        reserve_bytes: what must stay free; 0 asks nothing.
+
+    Raises:
+        OSError: ``ENOSPC``, with both figures; or the disk can't be asked.
+    """
+    if not reserve_bytes:
+        return
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if free - more_bytes < reserve_bytes:
+        raise OSError(
+            errno.ENOSPC, f"{free >> 20} MiB free, {reserve_bytes >> 20} MiB are kept for journals and results"
+        )
+
+
 class Recorder:
     """Spool writer of one tagger; feed it from one thread.
 
@@ -86,8 +115,9 @@ class Recorder:
         meta: text to keep with the file.
         budget_bytes: how much may wait in memory before blocks are dropped.
         batch_s: the longest time that a tag waits for its batch to fill, wall seconds.
+        reserve_bytes: free space that is left on the disk to others.
         on_alarm: called with the reason when dropping or failing starts, with "" when it has ended; by the thread
-            that notices, so it has to return at once.
+            that notices, so it has to return at once and must not raise.
         open_file: opens the file for unbuffered writing; tests bring slow and full disks.
 
     Raises:
@@ -102,6 +132,7 @@ class Recorder:
         meta: Mapping[str, str] | None = None,
         budget_bytes: int = 512 << 20,
         batch_s: float = 0.2,
+        reserve_bytes: int = 0,
         on_alarm: Callable[[str], None] | None = None,
         open_file: Callable[[Path], _Disk] | None = None,
     ) -> None:
@@ -110,6 +141,7 @@ class Recorder:
             raise MisuseError(f"{self.path} exists already", hint="a recorder writes a new spool only")
         self._budget_tags = max(budget_bytes // BYTES_A_TAG, 1)
         self._batch_s = batch_s
+        self._reserve_bytes = reserve_bytes
         self._on_alarm = on_alarm
         self._ready = threading.Condition()
         self._pending: deque[TagBlock] = deque()
@@ -119,8 +151,10 @@ class Recorder:
         self._gaps: list[list[int]] = []  # what those blocks said of gaps themselves
         self._overflow = False
         self._alarm = ""
-        self._deadline: float | None = None  # set by close
+        self._hopeless_s: float | None = None  # set by close
+        self._dead = ""  # why the thread has ended unasked
         self._good_bytes = 0
+        self._torn = False  # a part of a batch may stand behind the good bytes
         self._file = (open_file or _open_unbuffered)(self.path)
         self._sink = _Sink()
         self._writer = ArrowWriter(self._sink, meta)  # type: ignore[arg-type]  # it needs write() only
@@ -146,7 +180,7 @@ class Recorder:
         Raises:
             MisuseError: the recorder is closed, or the block starts before the last one's end.
         """
-        if self._deadline is not None:
+        if self._hopeless_s is not None:
             raise MisuseError(f"{self.path}: the recorder is closed")
         if len(block):
             if self._last_ps is not None and int(block.t_ps[0]) < self._last_ps:
@@ -156,7 +190,7 @@ class Recorder:
             self._last_ps = int(block.t_ps[-1])
         with self._ready:
             waiting = self._pending_tags + self._writing_tags
-            dropped = bool(waiting) and waiting + len(block) > self._budget_tags
+            dropped = bool(self._dead) or (bool(waiting) and waiting + len(block) > self._budget_tags)
             if dropped:
                 self._drop(block)
             else:
@@ -165,19 +199,19 @@ class Recorder:
                 if self._pending_tags >= BATCH_TAGS:
                     self._ready.notify()
         if dropped:
-            self._set_alarm(f"{self.path}: the disk does not keep up, tags are being dropped")
+            self._set_alarm(self._dead or f"{self.path}: the disk does not keep up, tags are being dropped")
         return not dropped
 
     def close(self, timeout_s: float = 30.0) -> RecorderState:
         """Write what waits, end the file, stop the thread.
 
-        What a failing disk does not take within ``timeout_s`` wall seconds is counted as dropped and stays out of the
-        file, as does the mark of a gap at its end.
+        What a slow disk does not take within ``timeout_s`` wall seconds is still pending in the state that is given;
+        the thread goes on with it. What a failing disk does not take within a second is counted as dropped and stays
+        out of the file, as does the mark of a gap at its end; such a file has no end mark.
         """
         with self._ready:
-            if self._deadline is None:
-                self._deadline = time.monotonic() + timeout_s
-                self._pending.append(self._marked(TagBlock.from_arrays([], [])))
+            if self._hopeless_s is None:
+                self._hopeless_s = time.monotonic() + min(timeout_s, HOPELESS_S)
             self._ready.notify()
         self._thread.join(timeout_s + 4 * RETRY_S)
         return self.state
@@ -216,18 +250,25 @@ class Recorder:
                 self._write(self._sink.take())
         except OSError as error:  # only the end mark is missing: the file is whole without it
             self._set_alarm(f"{self.path}: {error}")
+        except Exception as error:  # a fault of ours must not look like a disk that is idle
+            self._dead = (
+                f"{self.path}: the recorder has failed, tags are being dropped: {type(error).__name__}: {error}"
+            )
+            self._set_alarm(self._dead)
         finally:
             with self._ready:
                 self._dropped_tags += self._pending_tags + self._writing_tags
                 self._pending_tags = self._writing_tags = 0
                 self._pending.clear()
+            with contextlib.suppress(OSError):
+                self._cut_torn()
             self._file.close()
 
     def _next_batch(self) -> TagBlock | None:
         """Wait for a batch; None when all is written and the recorder is closing."""
         with self._ready:
             self._ready.wait_for(
-                lambda: self._pending_tags >= BATCH_TAGS or self._deadline is not None, timeout=self._batch_s
+                lambda: self._pending_tags >= BATCH_TAGS or self._hopeless_s is not None, timeout=self._batch_s
             )
             parts: list[TagBlock] = []
             size = 0
@@ -236,23 +277,32 @@ class Recorder:
                 size += len(parts[-1])
             self._pending_tags -= size
             self._writing_tags = size
-            if not parts and self._deadline is not None:
-                return None
+            if not parts and self._hopeless_s is not None:
+                last = self._marked(TagBlock.from_arrays([], []))
+                return last if len(last.gaps) or last.overflow else None
         return TagBlock.concat(parts)
 
     def _store(self, batch: TagBlock) -> bool:
         """Write a batch, again and again while the disk fails; False when a closing recorder gives up."""
-        if len(batch) or len(batch.gaps) or batch.overflow:
-            self._writer.write(batch)
-        parts = self._sink.take()
+        try:
+            if len(batch) or len(batch.gaps) or batch.overflow:
+                self._writer.write(batch)
+            parts = self._sink.take()
+        except Exception as error:  # whatever the Arrow writer does not like: this batch is lost, and no other
+            self._sink.take()
+            if not len(batch):
+                raise
+            self._lose(batch, f"{self.path}: a batch was lost: {type(error).__name__}: {error}")
+            return True
         while True:
             try:
+                self._require_room(parts)
                 self._write(parts)
                 break
             except OSError as error:
                 self._set_alarm(f"{self.path}: {error.strerror or error}")
             with self._ready:
-                if self._deadline is not None and time.monotonic() > self._deadline:
+                if self._hopeless_s is not None and time.monotonic() > self._hopeless_s:
                     return False
                 self._ready.wait(RETRY_S)
         with self._ready:
@@ -263,19 +313,44 @@ class Recorder:
             self._set_alarm("")
         return True
 
+    def _lose(self, batch: TagBlock, why: str) -> None:
+        """Count a batch as dropped; the next block that comes carries its time as a gap."""
+        with self._ready:
+            self._dropped_tags += self._writing_tags
+            self._writing_tags = 0
+            self._overflow |= batch.overflow
+            self._gaps += batch.gaps.tolist()
+            if len(batch):
+                self._gaps.append([int(batch.t_ps[0]), int(batch.t_ps[-1]) + 1])
+        self._set_alarm(why)
+
+    def _require_room(self, parts: list[bytes]) -> None:
+        # Once it has stopped it asks for more than when it did not: no alarm for every file that comes and goes.
+        reserve = self._reserve_bytes + (self._reserve_bytes // 8 if self._alarm else 0)
+        if parts:
+            require_room(self.path.parent, sum(map(len, parts)), reserve)
+
     def _write(self, parts: list[bytes]) -> None:
         """Append all of it or nothing.
 
         Raises:
-            OSError: the disk did not take it; the file ends where it ended before.
+            OSError: the disk did not take it; what it took of it is cut off now or before the next write.
         """
+        self._cut_torn()
         try:
             for part in parts:
                 view = memoryview(part)
                 while view:
                     view = view[self._file.write(view) :]
-        except OSError:
-            self._file.truncate(self._good_bytes)
-            self._file.seek(self._good_bytes)
+        except Exception:
+            self._torn = True
+            with contextlib.suppress(OSError):
+                self._cut_torn()
             raise
         self._good_bytes += sum(map(len, parts))
+
+    def _cut_torn(self) -> None:
+        if self._torn:
+            self._file.truncate(self._good_bytes)
+            self._file.seek(self._good_bytes)
+            self._torn = False

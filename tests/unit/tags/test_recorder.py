@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from qnode.errors import MisuseError
-from qnode.tags import Recorder, TagBlock, open_tags, read_tags
+from qnode.tags import Recorder, TagBlock, archive_spool, open_tags, read_tags
 
 
 def blocks(count: int, tags: int = 1000) -> list[TagBlock]:
@@ -241,3 +241,135 @@ def test_kill_9_loses_less_than_the_last_second(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.t_ps, np.arange(len(found)))
     a_second_before = max(count for count, when_ns in sent if when_ns < killed_ns - 1_000_000_000)
     assert len(found) >= 1000 * a_second_before
+
+
+class Stubborn(Disk):
+    """A disk that takes a part of a batch, and then refuses to be cut as well."""
+
+    def truncate(self, size: int) -> int:
+        if not self.valve.is_set():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().truncate(size)
+
+
+def test_a_failing_cut_is_made_up_before_the_next_write(tmp_path: Path) -> None:
+    disks: list[Stubborn] = []
+
+    def stubborn(path: Path) -> Disk:
+        disks.append(Stubborn(path, errno.EIO))
+        return disks[0]
+
+    alarms: list[str] = []
+    sent = blocks(10)
+    path = tmp_path / "run.arrow"
+    recorder = Recorder(path, batch_s=0.01, on_alarm=alarms.append, open_file=stubborn)
+    with disks[0] as disk:
+        recorder.put(sent[0])
+        wait_for(lambda: recorder.state.written_tags == 1000)
+        disk.room = 700
+        disk.valve.clear()
+        recorder.put(sent[1])
+        wait_for(lambda: bool(alarms))
+        assert path.stat().st_size > recorder.state.written_bytes  # the torn part is still there
+        disk.valve.set()
+        for block in sent[2:]:
+            recorder.put(block)
+        assert recorder.close().dropped_tags == 0
+    accounted(path, sent)
+    assert not len(read_tags(path).gaps)
+
+
+def test_a_batch_that_can_not_be_encoded_is_a_gap_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qnode.tags import _recorder
+
+    class Writer(_recorder.ArrowWriter):
+        def write(self, block: TagBlock) -> None:
+            if len(block) and block.t_ps[0] == 10_000:
+                raise MemoryError("no room for a copy")
+            super().write(block)
+
+    monkeypatch.setattr(_recorder, "ArrowWriter", Writer)
+    alarms: list[str] = []
+    sent = blocks(4)
+    path = tmp_path / "run.arrow"
+    recorder = Recorder(path, batch_s=0.01, on_alarm=alarms.append)
+    for count, block in enumerate(sent, 1):
+        assert recorder.put(block)
+        wait_for(lambda count=count: recorder.state.written_tags + recorder.state.dropped_tags == 1000 * count)
+    state = recorder.close()
+    assert (state.written_tags, state.dropped_tags) == (3000, 1000)
+    assert "a batch was lost: MemoryError: no room for a copy" in alarms[0]
+    assert read_tags(path).gaps.tolist() == [[10_000, 19_991]]
+    accounted(path, sent)
+
+
+def test_a_recorder_whose_thread_has_failed_says_so_and_counts(tmp_path: Path) -> None:
+    class Mad(Disk):
+        def write(self, data: memoryview) -> int:
+            if not self.valve.is_set():
+                raise ValueError("write to closed file")
+            return super().write(data)
+
+    disks: list[Mad] = []
+
+    def mad(path: Path) -> Disk:
+        disks.append(Mad(path))
+        return disks[0]
+
+    alarms: list[str] = []
+    sent = blocks(3)
+    path = tmp_path / "run.arrow"
+    recorder = Recorder(path, batch_s=0.01, on_alarm=alarms.append, open_file=mad)
+    recorder.put(sent[0])
+    wait_for(lambda: recorder.state.written_tags == 1000)
+    disks[0].valve.clear()
+    recorder.put(sent[1])
+    wait_for(lambda: bool(alarms) and recorder.state.pending_tags == 0)
+    assert "the recorder has failed, tags are being dropped: ValueError: write to closed file" in alarms[0]
+    assert not recorder.put(sent[2])
+    state = recorder.close()
+    assert (state.written_tags, state.dropped_tags) == (1000, 2000)
+    # What is missing at its end is marked when it is archived.
+    assert archive_spool(path).gap == (9_991, 9_992)
+
+
+def test_a_reserve_of_free_space_is_left_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [100 << 20]
+    real = os.statvfs
+
+    def statvfs(path: Path) -> os.statvfs_result:
+        found = list(real(path))
+        found[1], found[4] = 1, free[0]  # f_frsize, f_bavail
+        return os.statvfs_result(found)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    alarms: list[str] = []
+    sent = blocks(60)
+    path = tmp_path / "run.arrow"
+    recorder = Recorder(path, budget_bytes=10_000 * 9, batch_s=0.01, on_alarm=alarms.append, reserve_bytes=64 << 20)
+    recorder.put(sent[0])
+    wait_for(lambda: recorder.state.written_tags == 1000)
+    free[0] = 64 << 20
+    recorder.put(sent[1])
+    wait_for(lambda: bool(alarms))
+    assert alarms[0].endswith("run.arrow: 64 MiB free, 64 MiB are kept for journals and results")
+    for block in sent[2:40]:
+        recorder.put(block)
+    assert recorder.state.dropped_tags > 20_000
+    free[0] = 73 << 20  # an eighth more than it keeps
+    wait_for(lambda: recorder.state.pending_tags == 0)
+    assert all(recorder.put(block) for block in sent[40:45])
+    state = recorder.close()
+    assert alarms[1:] == [""]
+    assert state.written_tags + state.dropped_tags == 45_000
+    accounted(path, sent[:45])
+
+
+def test_a_full_disk_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "run.arrow", batch_s=0.01, reserve_bytes=1 << 60)
+    recorder.put(blocks(1)[0])
+    began = time.monotonic()
+    assert recorder.close().dropped_tags == 1000
+    assert time.monotonic() - began < 5
