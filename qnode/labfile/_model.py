@@ -268,6 +268,8 @@ class Data(Entry):
 
     folder: str = "qnode-data"
     """Relative to the working directory of whoever starts the lab, or absolute."""
+    reserve_mib: int = Field(default=256, ge=0)
+    """Free space on that disk, MiB, below which no more tags are written: journals and results still find room."""
 
 
 class Lab(Entry):
