@@ -43,7 +43,7 @@ class Decision:
     heralds: list[Herald]
     tags: TagBlock
     """Detectors, line and round syncs, in order; times from the sync of the plan's round 0. Tags of rounds without their
-    sync are not in it: they have no time."""
+    sync are not in it, they have no time: such a round is a gap, from its place to the next one's."""
     offsets_ps: NDArray[np.int64]
     """Clicks inside detection windows: from the opening of the window, those of an attempt's first window first."""
 
@@ -149,6 +149,7 @@ class Engine:
             np.concatenate((click_round, line_round, sync_round)),
             np.concatenate((click_rel, line_rel, np.zeros(len(sync_round), np.int64))),
             np.concatenate((click_channel, line_channel, np.full(len(sync_round), SYNC, np.uint8))),
+            first + np.flatnonzero(~has_sync),
         )
         offsets_ps = np.concatenate([window.offset_ps for window in clicks])
         return Decision(ColumnArrays(first, attempt, pattern, mask), heralds, tags, offsets_ps)
@@ -165,10 +166,20 @@ class Engine:
             )
         return fired
 
-    def _in_order(self, round_: NDArray[np.int64], rel_ps: NDArray[np.int64], channel: NDArray[np.uint8]) -> TagBlock:
-        t_ps = round_ * self.plan.round_period_ps + rel_ps
+    def _in_order(
+        self,
+        round_: NDArray[np.int64],
+        rel_ps: NDArray[np.int64],
+        channel: NDArray[np.uint8],
+        untimed: NDArray[np.int64],
+    ) -> TagBlock:
+        """Tags in order of time; the rounds of ``untimed`` are gaps, those side by side in one."""
+        period_ps = self.plan.round_period_ps
+        t_ps = round_ * period_ps + rel_ps
         order = np.argsort(t_ps, kind="stable")
-        return TagBlock(t_ps[order], channel[order])
+        starts = untimed[np.diff(untimed, prepend=-2) > 1]
+        stops = untimed[np.diff(untimed, append=self.plan.rounds + 1) > 1] + 1
+        return TagBlock(t_ps[order], channel[order], np.column_stack((starts, stops)) * period_ps)
 
     def _herald(self, round_: int, attempt: int, pattern: int, offset_ps: int) -> Herald:
         plan = self.plan

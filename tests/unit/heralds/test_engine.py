@@ -385,6 +385,13 @@ def test_double_click_by_hand(monkeypatch, backend):
     assert len(decision.offsets_ps) == len(detected) - 1
 
 
+def test_rounds_without_their_sync_are_gaps_of_the_tags_and_no_others() -> None:
+    tags = decided([sync(0), click(DET1, 1, 1), sync(3), (SYNC, 5, 0), (SYNC, 5, 7 * NS)], 6).tags
+    assert tags.t_ps.tolist() == [0, 3 * ROUND]
+    assert tags.gaps.tolist() == [[ROUND, 3 * ROUND], [4 * ROUND, 6 * ROUND]]
+    assert not len(decided([sync(0), sync(1)], 2).tags.gaps)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
