@@ -14,7 +14,6 @@ import msgspec
 from qnode.bus import BootChange, Client, FilePositions, Handler, Item, StreamSubscriber
 from qnode.daemons._live import LiveClicks
 from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, QUIET_S, SILENT_S, Party, endpoint_of
-from qnode.daemons._tape import PlanTape
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
@@ -34,6 +33,7 @@ from qnode.heralds import (
 )
 from qnode.labfile import Link
 from qnode.runs import log_event
+from qnode.tags import TagBlock
 
 __all__ = ["MidpointDaemon"]
 
@@ -66,7 +66,6 @@ class MidpointDaemon(Party):
         self._armed: dict[str, Armed] = {}
         self._failures: dict[str, str] = {}
         self._changed = asyncio.Event()
-        self._tape: PlanTape | None = None
         self._live: LiveClicks | None = None
         self._streams: dict[str, StreamSubscriber] = {}
         self._asked_s = 0.0
@@ -203,7 +202,7 @@ class MidpointDaemon(Party):
                 # Whoever lost its mains since the last plan is connected anew here.
                 await self._quiet(plan)
                 await self._start_recording(plan)
-                self._tape = PlanTape.open(self.data_folder, self.site, plan, 0)
+                self.tapes.start(plan, 0)
                 self._live = LiveClicks(link.detection_window_ps, self._tap.send)
             await self._arm_all(plan, link)
             if plan.kind == "heralding":
@@ -219,9 +218,8 @@ class MidpointDaemon(Party):
             self._outcomes[plan.plan_id] = "done"
         finally:
             await self.rest()
-            tape, self._tape = self._tape, None
-            if tape is not None:
-                await tape.close()
+            if not self.stopping.is_set():
+                await self.tapes.stop()
             self.plan = None
 
     async def _ask_all(self, link: Link, call: str, params: Any) -> None:
@@ -367,8 +365,7 @@ class MidpointDaemon(Party):
         self.publish(decision.column.column(plan.plan_id, self.site, midpoint=True))
         self.publish(Summary(plan_id=plan.plan_id, first_round=first, stop_round=stop, heralds=len(decision.heralds)))
         self._columns.setdefault(self.site, []).append(decision.column)
-        if self._tape is not None:
-            self._tape.put(decision.tags)
+        self.tapes.put(decision.tags)
         if self._live is not None:
             self._live.feed(decision.tags, decision.offsets_ps, stop * plan.round_period_ps)
 
@@ -406,7 +403,15 @@ class MidpointDaemon(Party):
                 # Nobody knows what was played; no more than lab time was let run to.
                 now = plan.t0_ps + self._released_rounds * plan.round_period_ps
             await self._end_early(book, reason, now)
+            self._mark_undecided(plan, book)
         self._outcomes[plan.plan_id] = reason
+
+    def _mark_undecided(self, plan: Plan, book: PlanBook) -> None:
+        """Tags of rounds that were played and never decided are not on the tape."""
+        decided = self._stop_of(self.site)
+        if book.end is not None and book.end.rounds > decided:
+            gap = (decided * plan.round_period_ps, book.end.rounds * plan.round_period_ps)
+            self.tapes.put(TagBlock.from_arrays([], [], gaps=[gap]))
 
     async def _end_early(self, book: PlanBook, reason: str, now_ps: int) -> None:
         """Mask every round that may have been lit and is not settled; later rounds were never played."""

@@ -16,7 +16,6 @@ from qnode.clock import ClockError
 from qnode.daemons._live import LiveRates
 from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party, endpoint_of
 from qnode.daemons._recorder import LINE, PHOTONS, PPS, SYNC, NodeRecorder, PpsLabels, ShotCounter
-from qnode.daemons._tape import PlanTape
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
@@ -67,7 +66,6 @@ class NodeDaemon(Party):
         self._decoder = Tdc1Decoder(prompt=True)
         self._pulse_seen = asyncio.Event()
         self._recorder: NodeRecorder | None = None
-        self._tape: PlanTape | None = None
         self._shots: ShotCounter | None = None
         self._waiting: list[ColumnArrays] = []
         self._rows: list[Any] = []
@@ -334,11 +332,11 @@ class NodeDaemon(Party):
         programs = self.link_programs(plan)
         first_sync = self._labels.tag_of(plan.t0_tai_s) + programs.timing.sync_from_pps_ps[self.site]
         self._waiting, self._rows, self._doubts, self._sent_rounds = [], [], {}, 0
+        self.tapes.start(plan, self._labels.tag_of(plan.t0_tai_s))
         if plan.kind == "readout_calibration":
             shots, _ = programs.calibration(self.site, plan.rounds)
             self._shots = ShotCounter(plan, programs.shot_windows(self.site, shots), first_sync)
             return
-        self._tape = PlanTape.open(self.data_folder, self.site, plan, self._labels.tag_of(plan.t0_tai_s))
         calibration = programs.node_calibration(self.site)
         self._recorder = NodeRecorder(
             plan,
@@ -440,9 +438,8 @@ class NodeDaemon(Party):
         self._recorder, self._shots = None, None
         await self.rest()
         # Before the plan is forgotten: whoever sees this node at rest finds its tags whole.
-        tape, self._tape = self._tape, None
-        if tape is not None:
-            await tape.close()
+        if not self.stopping.is_set():
+            await self.tapes.stop()
         self.plan, self._play, self._accepted = None, None, None
 
     # --- what comes in ---
@@ -486,11 +483,10 @@ class NodeDaemon(Party):
             pulses = block.t_ps[block.channel == PPS]
             if len(pulses):
                 await self._label(pulses)
+            self.tapes.put(block)
             self._rates.feed(block.channel, self._decoder.horizon_ps)
             if self._recorder is not None:
                 self._recorder.feed(block, self._decoder.horizon_ps)
-                if self._tape is not None:
-                    self._tape.put(block)
             if self._shots is not None:
                 self._shots.feed(block, self._decoder.horizon_ps)
 

@@ -15,6 +15,7 @@ from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
 from qnode.clock import ClockError, LabClock
 from qnode.daemons._clock import RenewedClock
 from qnode.daemons._host import InstrumentHost, extend_driver_path
+from qnode.daemons._tape import TapeDeck
 from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
 from qnode.labfile import Lab, Link, lab_hash, load_lab
@@ -75,6 +76,12 @@ class Party:
         self.plan: Plan | None = None
         """The plan that is proposed or played now."""
         self.state = "connecting"
+        self.tapes = TapeDeck(
+            data_folder,
+            site,
+            reserve_bytes=self.lab.data.reserve_mib << 20,
+            send=self._show,
+        )
         self.stopping = asyncio.Event()
         self.started_s = time.monotonic()
         self.when_ready: Callable[[], None] = lambda: None
@@ -130,6 +137,7 @@ class Party:
         self.clock = RenewedClock(self.lab.clocks[self.site].lab_time, self.site)
         await self.clock.now_ps()
         await self.host.connect()
+        self.tapes.take_up_left_behind()
         await self._ready()
         self.state = "ready"
         self.when_ready()
@@ -146,6 +154,8 @@ class Party:
             log_event("safe state failed", what=failure)
         await self.host.close()
         await self.leave_bus()
+        # Not before the instruments are safe: a slow disk must not keep the light on.
+        await self.tapes.close()
         for part in ("clock", "_tap", "_server", "stream"):
             if (closing := getattr(self, part, None)) is not None:
                 with contextlib.suppress(Exception):
@@ -160,6 +170,9 @@ class Party:
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
+
+    def _show(self, topic: str, payload: Any) -> None:
+        self._tap.send(topic, payload)
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -304,8 +317,10 @@ class Party:
         }
 
     async def _accounting(self, params: Any) -> dict[str, Any]:
-        """Sums over the plans of a run, from this party's own books."""
-        return run_accounting(book for book in self.books.values() if book.plan.run_id == params["run_id"])
+        """Sums over the plans of a run, from this party's own books, and what became of its tags."""
+        run_id = params["run_id"]
+        books = (book for book in self.books.values() if book.plan.run_id == run_id)
+        return {**run_accounting(books), "tags": self.tapes.of_run(run_id)}
 
     async def _stop(self, _params: Any) -> None:
         asyncio.get_running_loop().call_soon(self.stopping.set)
