@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qnode.errors import MisuseError
+from qnode.runs._errors import writing
 
 __all__ = ["RunFolder", "find_run", "list_runs"]
 
@@ -34,9 +36,14 @@ class RunFolder:
         self.path = data_folder / "runs" / self.run_id
 
     def open(self, lab_path: Path, what: dict[str, Any]) -> None:
-        """Make the folder with the lab file and what is about to run."""
-        self.path.mkdir(parents=True)
-        shutil.copyfile(lab_path, self.path / "lab.yaml")
+        """Make the folder with the lab file and what is about to run.
+
+        Raises:
+            DataFolderError: the disk is full or does not let us.
+        """
+        with writing(self.path):
+            self.path.mkdir(parents=True)
+            shutil.copyfile(lab_path, self.path / "lab.yaml")
         self.write("run.json", {"run": self.run_id, "state": "running", **what, "versions": _versions()})
 
     def read(self, name: str) -> dict[str, Any]:
@@ -45,13 +52,27 @@ class RunFolder:
         return document
 
     def write(self, name: str, document: dict[str, Any]) -> None:
-        """Write a JSON document whole: readers see the old one or the new one."""
+        """Write a JSON document whole: readers see the old one or the new one.
+
+        Raises:
+            DataFolderError: the disk is full or does not let us; the old one stays.
+        """
         draft = self.path / f".{name}.{os.getpid()}"
-        draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        draft.replace(self.path / name)
+        with writing(self.path / name):
+            try:
+                draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+                draft.replace(self.path / name)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    draft.unlink(missing_ok=True)
+                raise
 
     def close(self, state: str, **more: Any) -> None:
-        """Say how the run ended."""
+        """Say how the run ended.
+
+        Raises:
+            DataFolderError: the disk is full or does not let us.
+        """
         self.write("run.json", {**self.read("run.json"), "state": state, **more})
 
 

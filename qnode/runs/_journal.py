@@ -10,7 +10,6 @@ File: the 8 bytes ``QNJRNL1\n``, then records, little-endian::
 from __future__ import annotations
 
 import asyncio
-import errno
 import fcntl
 import logging
 import os
@@ -27,6 +26,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from qnode.errors import MisuseError, QnodeError
+from qnode.runs._errors import says_disk
 
 __all__ = ["Journal", "JournalError", "Record"]
 
@@ -269,11 +269,10 @@ class Journal:
             raise MisuseError(f"{self.path}: a record of {len(payload)} bytes", hint="the most is 64 MiB; split it")
 
     def _write_failed(self, error: OSError) -> JournalError:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        what = "no room left" if full else os.strerror(error.errno or 0)
+        what, hint = says_disk(error)
         return JournalError(
             f"{self.path}: record {self._last_seq + 1} could not be written: {what}",
-            hint="free space on that disk" if full else "check that disk before going on",
+            hint=hint,
             path=str(self.path),
             errno=error.errno,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
 import json
 import logging
@@ -10,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from qnode.runs._errors import writing
 
 __all__ = ["log_event", "merged_log", "open_log"]
 
@@ -35,13 +38,58 @@ class _JsonLines(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
+class _LogFile(logging.Handler):
+    """Appends whole lines, one ``write`` each; a line that the disk does not take is lost, counted and told later."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._torn = False
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self._lost:
+                text = f"{self._lost} lines of the log were lost: the disk did not take them"
+                self._append(self.format(logging.LogRecord("qnode", logging.ERROR, "", 0, text, None, None)))
+                self._lost = 0
+            self._append(self.format(record))
+        except OSError:
+            # Never an error of whoever has something to say.
+            self._lost += 1
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        self.acquire()
+        try:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                os.close(fd)
+        finally:
+            self.release()
+        super().close()
+
+    def _append(self, line: str) -> None:
+        data = (("\n" if self._torn else "") + line + "\n").encode("utf-8", "backslashreplace")
+        written = os.write(self._fd, data)
+        self._torn = written < len(data)
+        if self._torn:
+            raise OSError(errno.ENOSPC, "no more fits")
+
+
 def open_log(site: str, data_folder: Path) -> Path:
-    """Send this process's log to ``<data>/log/<site>.jsonl`` from now on; gives the file."""
+    """Send this process's log to ``<data>/log/<site>.jsonl`` from now on; gives the file.
+
+    Raises:
+        DataFolderError: the file can't be made.
+    """
     folder = data_folder / "log"
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{site}.jsonl"
-    _end_torn_line(path)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        _end_torn_line(path)
+        handler = _LogFile(path)
     handler.setFormatter(_JsonLines(site))
     root = logging.getLogger()
     root.addHandler(handler)

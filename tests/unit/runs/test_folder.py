@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qnode.errors import MisuseError
-from qnode.runs import RunFolder, find_run, list_runs
+from qnode.runs import DataFolderError, RunFolder, find_run, list_runs
 
 
 @pytest.fixture
@@ -84,3 +86,31 @@ def test_a_run_is_found_by_the_beginning_of_its_name(tmp_path, lab_file):
         with pytest.raises(MisuseError, match=f"{count} runs in .* begin with '{name}'") as caught:
             find_run(tmp_path, name)
         assert caught.value.hint == "`qnode runs` lists them"
+
+
+@pytest.fixture
+def no_more() -> Iterator[None]:
+    """From now on this process's files can't grow: what a full disk does, for an ordinary user."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_told_in_one_line_and_the_old_document_stays(tmp_path, lab_file, request):
+    run = RunFolder(tmp_path, "a")
+    run.open(lab_file, {})
+    before = run.read("run.json")
+    request.getfixturevalue("no_more")
+    with pytest.raises(DataFolderError, match=r"a/run.json could not be written: no room left - free space"):
+        run.close("done")
+    assert run.read("run.json") == before
+    assert sorted(path.name for path in run.path.iterdir()) == ["lab.yaml", "run.json"]
+    with pytest.raises(DataFolderError, match="runs/b could not be written: no room left"):
+        RunFolder(tmp_path, "b").open(lab_file, {})
+
+
+def test_a_data_folder_that_is_none_is_told_in_one_line(tmp_path, lab_file):
+    (tmp_path / "runs").touch()
+    with pytest.raises(DataFolderError, match="runs/a could not be written: Not a directory"):
+        RunFolder(tmp_path, "a").open(lab_file, {})

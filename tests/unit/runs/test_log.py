@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qnode.runs import log_event, merged_log, open_log
+from qnode.runs import DataFolderError, log_event, merged_log, open_log
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +87,29 @@ def test_a_torn_line_is_left_out_and_swallows_no_line_of_the_next_process(tmp_pa
     open_log("alice", tmp_path)
     log_event("second")
     assert [entry["event"] for entry in merged_log(tmp_path)] == ["first", "second"]
+
+
+def test_a_full_disk_costs_lines_never_the_process_and_is_told_when_there_is_room_again(tmp_path, capfd):
+    path = open_log("alice", tmp_path)
+    log_event("first")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for a part of a line.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, limits[1]))
+    try:
+        log_event("second")
+        log_event("third")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log_event("fourth")
+    assert [entry["event"] for entry in merged_log(tmp_path)] == [
+        "first",
+        "2 lines of the log were lost: the disk did not take them",
+        "fourth",
+    ]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_log_that_can_not_be_made_is_told_in_one_line(tmp_path):
+    (tmp_path / "log").touch()
+    with pytest.raises(DataFolderError, match=r"log/alice.jsonl could not be written: File exists"):
+        open_log("alice", tmp_path)
