@@ -293,8 +293,11 @@ class Journal:
                 return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError as error:
                 raise MisuseError(f"there is no journal {self.path}", hint="check the run's folder") from error
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise self._write_failed(error) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -310,7 +313,10 @@ class Journal:
         if len(head) < len(_MAGIC) and _MAGIC.startswith(head):
             # New, or killed between making the file and its first bytes.
             if not self._readonly:
-                os.pwrite(self._fd, _MAGIC, 0)
+                try:
+                    os.pwrite(self._fd, _MAGIC, 0)
+                except OSError as error:
+                    raise self._write_failed(error) from error
             return
         if head != _MAGIC:
             raise JournalError(f"{self.path} is not a journal of this version", hint="move it away")
