@@ -16,7 +16,7 @@ from qnode.cli._session import Display, Session, SessionOptions, StatusLine, con
 from qnode.client import Pairs
 from qnode.experiments import HeraldingOptions, run_heralding
 from qnode.labfile import Lab, LabFileError, Link, load_world
-from qnode.runs import RunFolder
+from qnode.runs import DataFolderError, RunFolder
 
 __all__ = ["herald", "heralding", "heralding_document"]
 
@@ -46,9 +46,13 @@ def herald(session: Session, options: HeraldingOptions, display: Display, *, as_
         session, lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell), display
     )
     document = heralding_document(result, link, session.simulated)
-    run.write("result.json", document)
     state = "done" if result.ended == "done" else "failed"
-    run.close(state, **({} if state == "done" else {"error": result.ended}))
+    unwritten: DataFolderError | None = None
+    try:
+        run.write("result.json", document)
+        run.close(state, **({} if state == "done" else {"error": result.ended}))
+    except DataFolderError as error:
+        unwritten = error  # a full disk must not cost the person the result too
     if as_json:
         sys.stdout.write(json.dumps(document) + "\n")
     else:
@@ -56,6 +60,8 @@ def herald(session: Session, options: HeraldingOptions, display: Display, *, as_
     if result.ended != "done":
         say(f"qnode: the run ended early: {result.ended}")
         return 1
+    if unwritten is not None:
+        raise unwritten
     return 0
 
 
@@ -108,6 +114,7 @@ def heralding_document(result: Pairs, link: Link, simulated: list[str]) -> dict[
         },
         "accounting": sums,
         "reasons": {party: answer.get("reasons", {}) for party, answer in result.accounting.items()},
+        "tags": {party: answer.get("tags", {}) for party, answer in result.accounting.items()},
         "expired": result.expired,
         "heralds_sha256": result.sha256(),
         "simulated": simulated,

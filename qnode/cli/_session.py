@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from qnode.client import LabConnection, Progress
 from qnode.daemons import Child, Supervisor
 from qnode.errors import MisuseError, QnodeError
 from qnode.labfile import Lab, Link
-from qnode.runs import RunFolder, log_event, open_log
+from qnode.runs import DataFolderError, RunFolder, log_event, open_log
 
 __all__ = ["Display", "Outcome", "Session", "SessionOptions", "StatusLine", "conduct", "progress_line"]
 
@@ -234,14 +234,29 @@ def conduct(
     run = session.run_folder
     try:
         with display:
-            return asyncio.run(session.play(experiment, display))
+            result = asyncio.run(session.play(experiment, display))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        run.close("interrupted")
+        with contextlib.suppress(DataFolderError):
+            run.close("interrupted")
         say("qnode: interrupted; the plan was aborted and the run ended")
         raise KeyboardInterrupt from None
     except QnodeError as error:
-        run.close("failed", error=str(error))
+        with contextlib.suppress(DataFolderError):  # the reason to tell is the first one
+            run.close("failed", error=str(error))
         raise
+    for line in _tag_losses(result):
+        say(f"qnode: {line}")
+    return result
+
+
+def _tag_losses(result: Outcome) -> Iterator[str]:
+    """A line a site whose time tags are not all on disk; heralds and pairs are in journals of their own."""
+    for site, answer in result.accounting.items():
+        tags = answer.get("tags", {})
+        if tags.get("lost"):
+            yield f"{site}: {tags['lost']:,} time tags are missing, since {tags['since']}: {tags['why']}"
+        if tags.get("cut"):
+            yield f"{site}: the time tags of {tags['cut']} plan(s) end where its daemon was killed"
 
 
 def progress_line(progress: Progress) -> str:
