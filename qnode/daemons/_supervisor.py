@@ -68,6 +68,11 @@ class Child:
         """Process id while it runs."""
         return None if self.process is None or self.process.returncode is not None else self.process.pid
 
+    @property
+    def failure(self) -> str:
+        """Why it ended, in its own words; empty when it had none."""
+        return self.said.removeprefix("ERROR=") if self.said.startswith("ERROR=") else ""
+
 
 class Supervisor:
     """Holds the processes of a lab.
@@ -127,6 +132,7 @@ class Supervisor:
             os.close(lifeline_read)
             os.close(notify_write)
         child.starts += 1
+        child.said = ""
         child.ready = asyncio.get_running_loop().create_future()
         self._listen(child, notify_read)
         child.watcher = asyncio.get_running_loop().create_task(self._watch(child), name=f"watch {child.name}")
@@ -167,7 +173,7 @@ class Supervisor:
         if gone.done():
             # Its last words may still be in the pipe.
             await asyncio.sleep(0)
-            words = child.said.removeprefix("ERROR=") or self._last_words(child)
+            words = child.failure or self._last_words(child)
             raise SupervisorError(words or f"{child.name} ended with exit code {gone.result()} before it was ready")
         gone.cancel()
         raise SupervisorError(
@@ -189,6 +195,8 @@ class Supervisor:
             return
         log_event("process ended", child=child.name, exit_code=code)
         was_ready = child.ready is not None and child.ready.done()
+        # Its last words may still be in the pipe.
+        await asyncio.sleep(0)
         if self._on_exit is not None and was_ready:
             self._on_exit(child, code)
         if child.restart and was_ready and child.starts < START_LIMIT_BURST:
