@@ -257,7 +257,7 @@ def _tag_losses(result: Outcome) -> Iterator[str]:
         if tags.get("lost"):
             yield f"{site}: {tags['lost']:,} time tags are missing, since {tags['since']}: {tags['why']}"
         if tags.get("cut"):
-            yield f"{site}: the time tags of {tags['cut']} plan(s) end where its daemon was killed"
+            yield f"{site}: the time tags of {tags['cut']} plan(s) end where its daemon ended"
 
 
 def progress_line(progress: Progress) -> str:

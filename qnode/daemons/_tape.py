@@ -20,7 +20,7 @@ from typing import Any
 from qnode.errors import MisuseError
 from qnode.heralds import Plan
 from qnode.runs import log_event
-from qnode.tags import UNTIL_PS, Archive, Recorder, TagBlock, archive_spool
+from qnode.tags import UNTIL_PS, Archive, Recorder, TagBlock, archive_spool, spool_is_closed
 
 __all__ = ["PlanTape", "TapeDeck"]
 
@@ -46,7 +46,7 @@ class _Fate:
     """Wall time, UTC, of the first alarm; empty when there was none."""
     why: str = ""
     cut: bool = False
-    """The recording ended before the plan: the daemon was killed."""
+    """The recording ended before the plan, with its daemon."""
 
 
 class PlanTape:
@@ -208,8 +208,10 @@ class TapeDeck:
         """Archive, behind what else is done, the spools of this site that a killed daemon left."""
         for spool in sorted((self._data_folder / "runs").glob(f"*/{self._site}/*.arrow")):
             fate = _Fate(spool.parents[1].name, spool.stem.rpartition("-")[2])
+            with contextlib.suppress(OSError):
+                fate.cut = not spool_is_closed(spool)
             self._fates.append(fate)
-            self._behind(self._archive(spool, fate, left_behind=True))
+            self._behind(self._archive(spool, fate))
 
     async def close(self) -> None:
         """End all tapes; what is not archived within 5 s stays in its spool until the next start."""
@@ -224,7 +226,7 @@ class TapeDeck:
     def of_run(self, run_id: str) -> dict[str, Any]:
         """What this site has of a run's tags: ``written``, ``lost``, and of the first loss ``since`` and ``why``.
 
-        ``cut``: plans whose recording ended with a killed daemon; how many tags that cost nobody knows.
+        ``cut``: plans whose recording ended with its daemon; how many tags that cost nobody knows.
         """
         if self._tape is not None:
             self._tape.count()
@@ -260,7 +262,7 @@ class TapeDeck:
         if whole:
             await self._archive(tape.spool, fate)
 
-    async def _archive(self, spool: Path, fate: _Fate, *, left_behind: bool = False) -> None:
+    async def _archive(self, spool: Path, fate: _Fate) -> None:
         try:
             archive: Archive = await asyncio.get_running_loop().run_in_executor(
                 self._archivist, self._archive_now, spool
@@ -270,7 +272,7 @@ class TapeDeck:
             if isinstance(error, OSError) and not self._leaving:
                 self._waiting.append((spool, fate))
             return
-        fate.written, fate.cut = archive.tags, left_behind and archive.gap is not None
+        fate.written = archive.tags
         log_event("tags archived", plan=fate.plan_id, tags=archive.tags, gap=archive.gap, file=str(archive.path))
 
     def _archive_now(self, spool: Path) -> Archive:

@@ -20,7 +20,7 @@ from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of
 from qnode.tags._rates import Counts, RateCounter, count_rates
 from qnode.tags._recorder import Recorder, RecorderState
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
-from qnode.tags._spool import UNTIL_PS, Archive, archive_spool
+from qnode.tags._spool import UNTIL_PS, Archive, archive_spool, spool_is_closed
 from qnode.tags._tdc1 import Tdc1Decoder
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "open_tags",
     "read_tags",
     "round_statistics",
+    "spool_is_closed",
     "start_multi_stop",
     "write_tags",
 ]

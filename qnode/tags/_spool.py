@@ -13,7 +13,7 @@ from qnode.tags._block import TagBlock
 from qnode.tags._files import open_tags, write_tags
 from qnode.tags._recorder import require_room
 
-__all__ = ["UNTIL_PS", "Archive", "archive_spool"]
+__all__ = ["UNTIL_PS", "Archive", "archive_spool", "spool_is_closed"]
 
 UNTIL_PS = "until_ps"
 """Key of a spool's metadata: what was to be recorded ends here, on the scale of its tags."""
@@ -29,6 +29,15 @@ class Archive:
     tags: int
     gap: tuple[int, int] | None
     """Marked because the spool ended without its end mark: from its last tag to where the recording was to end."""
+
+
+def spool_is_closed(spool: Path) -> bool:
+    """Whether a spool has its end mark: nothing that was given to its recorder is missing unmarked."""
+    with spool.open("rb") as file:
+        if file.seek(0, os.SEEK_END) < len(END_MARK):
+            return False
+        file.seek(-len(END_MARK), os.SEEK_END)
+        return file.read() == END_MARK
 
 
 def archive_spool(spool: Path, *, reserve_bytes: int = 0, go_on: Callable[[], bool] = lambda: True) -> Archive:
@@ -53,11 +62,10 @@ def archive_spool(spool: Path, *, reserve_bytes: int = 0, go_on: Callable[[], bo
         tags = sum(len(block) for block in open_tags(target))
         spool.unlink()
         return Archive(target, tags, None)
+    closed = spool_is_closed(spool)
     try:
         with spool.open("rb") as file:
             found = pa.ipc.open_stream(file).schema.metadata or {}
-            file.seek(-len(END_MARK), os.SEEK_END)
-            closed = file.read() == END_MARK
     except pa.ArrowInvalid as error:
         raise MisuseError(f"{spool} is no spool of tags: {error}", hint="it was cut before its first tag") from None
     meta = {key.decode(): value.decode() for key, value in found.items()}

@@ -238,7 +238,7 @@ def test_what_a_killed_daemon_left_is_archived_by_the_next_one(tmp_path, tap):
         return tapes.of_run("run-1")
 
     fate = asyncio.run(come_up())
-    assert (fate["written"], fate["lost"], fate["cut"]) == (2, 0, 1)
+    assert (fate["written"], fate["lost"], fate["cut"]) == (2, 0, 2)
     found = read_tags(folder / f"{NAME}.parquet")
     assert found.t_ps.tolist() == [100, 110]
     assert found.gaps.tolist() == [[111, 177]]
