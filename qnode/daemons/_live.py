@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qnode.errors import MisuseError
 from qnode.tags import Axis, Correlator, TagBlock
 
-__all__ = ["LiveClicks", "LiveHistogram", "LiveRates"]
+__all__ = ["LiveClicks", "LiveCorrelation", "LiveHistogram", "LiveRates", "LiveTags"]
 
 EVERY_S = 0.5
 ARRIVAL_BINS = 50
 CORRELATION = Axis.symmetric(100_000, 200)
+MOST_TAGS = 50_000
+"""Of a stream, that a correlation takes between two messages: pairing must not hold up a daemon."""
 PS_PER_S = 1_000_000_000_000
 
 Int64 = NDArray[np.int64]
@@ -89,6 +92,106 @@ class LiveHistogram:
             self._send({"start_ps": self.start_ps, "bin_ps": self.bin_ps, "counts": self.counts.tolist()})
 
 
+class LiveCorrelation:
+    """A cross-correlation that grows through a plan, sent some times a second; of a fast stream it takes a sample.
+
+    Args:
+        start: input of the start tags.
+        stop: input of the stop tags.
+        axis: delays.
+        send: takes ``{"start_ps", "bin_ps", "counts"}``.
+        now_s: monotonic wall time; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        start: int,
+        stop: int,
+        axis: Axis,
+        send: Callable[[Any], None],
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._channels, self._axis = (start, stop), axis
+        self._correlator = self._anew()
+        self._send, self._now_s = send, now_s
+        self._sent_s = now_s()
+        self._taken = 0
+        self._skipped: tuple[int, int] | None = None
+
+    def feed(self, tags: TagBlock) -> None:
+        """Take what of a block does not hold up the daemon; send when it is time."""
+        stop = min(len(tags), MOST_TAGS - self._taken)
+        if stop or len(tags.gaps):
+            self._take(TagBlock(tags.t_ps[:stop], tags.channel[:stop], tags.gaps))
+        if stop < len(tags):
+            first = int(tags.t_ps[stop]) if self._skipped is None else self._skipped[0]
+            self._skipped = (first, int(tags.t_ps[-1]) + 1)
+        if self._now_s() - self._sent_s >= EVERY_S:
+            self._sent_s, self._taken = self._now_s(), 0
+            counts = self._correlator.histogram.counts.tolist()
+            self._send({"start_ps": self._axis.first_ps, "bin_ps": self._axis.width_ps, "counts": counts})
+
+    def _take(self, tags: TagBlock) -> None:
+        self._taken += len(tags)
+        gaps = tags.gaps
+        if self._skipped is not None:  # no tag is paired with one from before what was left out
+            gaps = np.concatenate((np.array([self._skipped], np.int64), gaps))
+            self._skipped = None
+        mine = np.isin(tags.channel, self._channels)
+        try:
+            self._correlator.feed(TagBlock(tags.t_ps[mine], tags.channel[mine], gaps))
+        except MisuseError:  # time went back: a tagger that lost its place; a view is no reason to stop
+            self._correlator = self._anew()
+
+    def _anew(self) -> Correlator:
+        return Correlator(*self._channels, self._axis, backend="numpy")
+
+
+class LiveTags:
+    """A node's tags through a plan: photons after the round sync, and after the herald line.
+
+    Args:
+        photons: input of the photons.
+        sync: input of the round sync.
+        line: input of the herald line.
+        round_ps: distance of two round syncs.
+        readout_ps: length of what is shown after a herald line.
+        send: takes a topic (``tags.arrival``, ``tags.correlation``) and its payload.
+        now_s: monotonic wall time; tests bring their own.
+    """
+
+    def __init__(
+        self,
+        photons: int,
+        sync: int,
+        line: int,
+        round_ps: int,
+        readout_ps: int,
+        send: Callable[[str, Any], None],
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._photons, self._sync = photons, sync
+        bin_ps = -(-round_ps // ARRIVAL_BINS)
+        self._arrival = LiveHistogram(0, bin_ps, ARRIVAL_BINS, lambda h: send("tags.arrival", h), now_s)
+        bin_ps = -(-readout_ps // ARRIVAL_BINS)
+        self._correlation = LiveCorrelation(
+            line, photons, Axis(0, bin_ps, ARRIVAL_BINS), lambda h: send("tags.correlation", h), now_s
+        )
+        self._last_sync_ps: int | None = None
+
+    def feed(self, tags: TagBlock) -> None:
+        """Take a block of the tagger, in order."""
+        syncs = tags.t_ps[tags.channel == self._sync]
+        if self._last_sync_ps is not None:
+            syncs = np.concatenate((np.array([self._last_sync_ps], np.int64), syncs))
+        if len(syncs):
+            self._last_sync_ps = int(syncs[-1])
+            photons = tags.t_ps[tags.channel == self._photons]
+            round_ = np.searchsorted(syncs, photons, side="right") - 1
+            self._arrival.feed(photons[round_ >= 0] - syncs[round_[round_ >= 0]])
+        self._correlation.feed(tags)
+
+
 class LiveClicks:
     """A midpoint's clicks through a plan: rates, arrival times in the detection window, detectors against each other.
 
@@ -101,12 +204,10 @@ class LiveClicks:
     def __init__(
         self, window_ps: int, send: Callable[[str, Any], None], now_s: Callable[[], float] = time.monotonic
     ) -> None:
-        self._send, self._now_s = send, now_s
         self._rates = LiveRates((1, 2, 3, 4), lambda rates: send("clicks.rates", rates), now_s)
         bin_ps = max(1, window_ps // ARRIVAL_BINS)
         self._arrival = LiveHistogram(0, bin_ps, -(-window_ps // bin_ps), lambda h: send("clicks.arrival", h), now_s)
-        self._correlator = Correlator(1, 2, CORRELATION, backend="numpy")
-        self._sent_s = now_s()
+        self._correlation = LiveCorrelation(1, 2, CORRELATION, lambda h: send("clicks.correlation", h), now_s)
 
     def feed(self, tags: TagBlock, offsets_ps: Int64, horizon_ps: int) -> None:
         """Take the tags of decided rounds, in order.
@@ -118,9 +219,4 @@ class LiveClicks:
         """
         self._rates.feed(tags.channel, horizon_ps)
         self._arrival.feed(offsets_ps)
-        self._correlator.feed(tags)
-        if self._now_s() - self._sent_s >= EVERY_S:
-            self._sent_s = self._now_s()
-            counts = self._correlator.histogram.counts.tolist()
-            start_ps, bin_ps = CORRELATION.first_ps, CORRELATION.width_ps
-            self._send("clicks.correlation", {"start_ps": start_ps, "bin_ps": bin_ps, "counts": counts})
+        self._correlation.feed(tags)

@@ -13,7 +13,7 @@ import numpy as np
 
 from qnode.bus import Client, Handler, Item, JournalPositions, StreamSubscriber
 from qnode.clock import ClockError
-from qnode.daemons._live import LiveRates
+from qnode.daemons._live import LiveRates, LiveTags
 from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party, endpoint_of
 from qnode.daemons._recorder import LINE, PHOTONS, PPS, SYNC, NodeRecorder, PpsLabels, ShotCounter
 from qnode.errors import InstrumentError, MisuseError, QnodeError
@@ -67,6 +67,7 @@ class NodeDaemon(Party):
         self._pulse_seen = asyncio.Event()
         self._recorder: NodeRecorder | None = None
         self._shots: ShotCounter | None = None
+        self._live: LiveTags | None = None
         self._waiting: list[ColumnArrays] = []
         self._rows: list[Any] = []
         self._doubts: dict[int, Reason] = {}
@@ -333,6 +334,9 @@ class NodeDaemon(Party):
         first_sync = self._labels.tag_of(plan.t0_tai_s) + programs.timing.sync_from_pps_ps[self.site]
         self._waiting, self._rows, self._doubts, self._sent_rounds = [], [], {}, 0
         self.tapes.start(plan, self._labels.tag_of(plan.t0_tai_s))
+        windows = programs.windows(self.site)
+        after_line_ps = plan.attempt_period_ps + windows.readout_close_ps
+        self._live = LiveTags(PHOTONS, SYNC, LINE, plan.round_period_ps, after_line_ps, self._tap.send)
         if plan.kind == "readout_calibration":
             shots, _ = programs.calibration(self.site, plan.rounds)
             self._shots = ShotCounter(plan, programs.shot_windows(self.site, shots), first_sync)
@@ -341,7 +345,7 @@ class NodeDaemon(Party):
         self._recorder = NodeRecorder(
             plan,
             self.site,
-            programs.windows(self.site),
+            windows,
             self._labels,
             first_sync_ps=first_sync,
             charge_threshold=calibration.charge_check_threshold.value,
@@ -435,7 +439,7 @@ class NodeDaemon(Party):
     async def _forget_plan(self) -> None:
         if self._accepted is not None and self._accepted is not asyncio.current_task():
             self._accepted.cancel()
-        self._recorder, self._shots = None, None
+        self._recorder, self._shots, self._live = None, None, None
         await self.rest()
         # Before the plan is forgotten: whoever sees this node at rest finds its tags whole.
         if not self.stopping.is_set():
@@ -485,6 +489,8 @@ class NodeDaemon(Party):
                 await self._label(pulses)
             self.tapes.put(block)
             self._rates.feed(block.channel, self._decoder.horizon_ps)
+            if self._live is not None:
+                self._live.feed(block)
             if self._recorder is not None:
                 self._recorder.feed(block, self._decoder.horizon_ps)
             if self._shots is not None:

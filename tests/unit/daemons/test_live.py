@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from qnode.daemons._live import LiveClicks, LiveHistogram, LiveRates
-from qnode.tags import TagBlock
+from qnode.daemons import _live
+from qnode.daemons._live import LiveClicks, LiveCorrelation, LiveHistogram, LiveRates, LiveTags
+from qnode.tags import Axis, TagBlock
 
 
 class Wall:
@@ -72,3 +73,45 @@ def test_clicks_show_rates_arrivals_and_detectors_against_each_other(wall):
     left = correlation["start_ps"] + bin_of_pair * correlation["bin_ps"]
     assert sum(correlation["counts"]) == 1
     assert left <= 30_500 < left + correlation["bin_ps"]
+
+
+def test_a_node_shows_photons_after_the_round_sync_and_after_the_herald_line(wall):
+    sent = {}
+    live = LiveTags(1, 2, 3, 1_000_000, 10_000, sent.__setitem__, now_s=wall)
+    # A photon before the first sync belongs to no round; one in the next block to the round that is open.
+    live.feed(TagBlock.from_arrays([5, 100, 100 + 30_000, 600_000, 607_300], [1, 2, 1, 3, 1]))
+    wall.now += 1
+    live.feed(TagBlock.from_arrays([999_000, 1_000_100, 1_000_100 + 45_000], [1, 2, 1]))
+    arrival = sent["tags.arrival"]
+    assert (arrival["start_ps"], arrival["bin_ps"]) == (0, 20_000)
+    # 30.0 and 45.0 ns after a sync; 607.2 and 998.9 ns.
+    assert {k: n for k, n in enumerate(arrival["counts"]) if n} == {1: 1, 2: 1, 30: 1, 49: 1}
+    correlation = sent["tags.correlation"]
+    assert (correlation["start_ps"], correlation["bin_ps"]) == (0, 200)
+    # 7.3 ns after the line; the next photon is further away than is shown.
+    assert {k: n for k, n in enumerate(correlation["counts"]) if n} == {36: 1}
+
+
+def test_a_correlation_takes_a_sample_of_a_fast_stream_and_pairs_nothing_across_what_it_left_out(wall, monkeypatch):
+    monkeypatch.setattr(_live, "MOST_TAGS", 3)
+    sent = []
+    view = LiveCorrelation(1, 2, Axis(0, 10, 4), sent.append, now_s=wall)
+    view.feed(TagBlock.from_arrays([0, 5, 20, 21, 22], [1, 2, 1, 1, 2]))  # the last two are left out
+    view.feed(TagBlock.from_arrays([30], [2]))  # and this one
+    wall.now += 1
+    view.feed(TagBlock.from_arrays([31], [2]))
+    assert sent[-1]["counts"] == [1, 0, 0, 0]
+    wall.now += 1
+    # 32 comes 12 after the start at 20, but what lies between was not seen.
+    view.feed(TagBlock.from_arrays([32, 33, 36], [2, 1, 2]))
+    assert sent[-1]["counts"] == [2, 0, 0, 0]
+
+
+def test_a_view_survives_time_that_goes_back(wall):
+    sent = []
+    view = LiveCorrelation(1, 2, Axis(0, 10, 4), sent.append, now_s=wall)
+    view.feed(TagBlock.from_arrays([1000, 1005], [1, 2]))
+    view.feed(TagBlock.from_arrays([0, 5], [1, 2]))
+    wall.now += 1
+    view.feed(TagBlock.from_arrays([50, 61], [1, 2]))
+    assert sent == [{"start_ps": 0, "bin_ps": 10, "counts": [0, 1, 0, 0]}]
