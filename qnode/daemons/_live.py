@@ -17,8 +17,10 @@ __all__ = ["LiveClicks", "LiveCorrelation", "LiveHistogram", "LiveRates", "LiveT
 EVERY_S = 0.5
 ARRIVAL_BINS = 50
 CORRELATION = Axis.symmetric(100_000, 200)
-MOST_TAGS = 50_000
-"""Of a stream, that a correlation takes between two messages: pairing must not hold up a daemon."""
+MOST_TAGS = 20_000
+"""Of a block, that a view looks at."""
+REST = 19
+"""Times as long as it took a view to look it leaves the daemon to its work."""
 PS_PER_S = 1_000_000_000_000
 
 Int64 = NDArray[np.int64]
@@ -92,8 +94,38 @@ class LiveHistogram:
             self._send({"start_ps": self.start_ps, "bin_ps": self.bin_ps, "counts": self.counts.tolist()})
 
 
+class _Sample:
+    """What a view takes of a stream so that it never holds up its daemon: a block at a time, a twentieth of the time.
+
+    What is left out is a gap of the next block that is taken: nothing is paired across it.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._began_s = self._rest_until_s = 0.0
+        self._skipped: tuple[int, int] | None = None
+
+    def part(self, tags: TagBlock) -> TagBlock:
+        """Of a block what may be looked at now; then `spent` is called."""
+        self._began_s = self._now_s()
+        stop = min(len(tags), MOST_TAGS) if self._began_s >= self._rest_until_s else 0
+        gaps = tags.gaps
+        if stop and self._skipped is not None:
+            gaps = np.concatenate((np.array([self._skipped], np.int64), gaps))
+            self._skipped = None
+        if stop < len(tags):
+            first = int(tags.t_ps[stop]) if self._skipped is None else self._skipped[0]
+            self._skipped = (first, int(tags.t_ps[-1]) + 1)
+        return TagBlock(tags.t_ps[:stop], tags.channel[:stop], gaps)
+
+    def spent(self) -> None:
+        """The part has been looked at: rest for as long as that asks."""
+        now_s = self._now_s()
+        self._rest_until_s = max(self._rest_until_s, now_s + REST * (now_s - self._began_s))
+
+
 class LiveCorrelation:
-    """A cross-correlation that grows through a plan, sent some times a second; of a fast stream it takes a sample.
+    """A cross-correlation that grows through a plan, sent some times a second.
 
     Args:
         start: input of the start tags.
@@ -115,40 +147,25 @@ class LiveCorrelation:
         self._correlator = self._anew()
         self._send, self._now_s = send, now_s
         self._sent_s = now_s()
-        self._taken = 0
-        self._skipped: tuple[int, int] | None = None
 
     def feed(self, tags: TagBlock) -> None:
-        """Take what of a block does not hold up the daemon; send when it is time."""
-        stop = min(len(tags), MOST_TAGS - self._taken)
-        if stop or len(tags.gaps):
-            self._take(TagBlock(tags.t_ps[:stop], tags.channel[:stop], tags.gaps))
-        if stop < len(tags):
-            first = int(tags.t_ps[stop]) if self._skipped is None else self._skipped[0]
-            self._skipped = (first, int(tags.t_ps[-1]) + 1)
-        if self._now_s() - self._sent_s >= EVERY_S:
-            self._sent_s, self._taken = self._now_s(), 0
-            counts = self._correlator.histogram.counts.tolist()
-            self._send({"start_ps": self._axis.first_ps, "bin_ps": self._axis.width_ps, "counts": counts})
-
-    def _take(self, tags: TagBlock) -> None:
-        self._taken += len(tags)
-        gaps = tags.gaps
-        if self._skipped is not None:  # no tag is paired with one from before what was left out
-            gaps = np.concatenate((np.array([self._skipped], np.int64), gaps))
-            self._skipped = None
+        """Take a block; send when it is time."""
         mine = np.isin(tags.channel, self._channels)
         try:
-            self._correlator.feed(TagBlock(tags.t_ps[mine], tags.channel[mine], gaps))
+            self._correlator.feed(TagBlock(tags.t_ps[mine], tags.channel[mine], tags.gaps))
         except MisuseError:  # time went back: a tagger that lost its place; a view is no reason to stop
             self._correlator = self._anew()
+        if self._now_s() - self._sent_s >= EVERY_S:
+            self._sent_s = self._now_s()
+            counts = self._correlator.histogram.counts.tolist()
+            self._send({"start_ps": self._axis.first_ps, "bin_ps": self._axis.width_ps, "counts": counts})
 
     def _anew(self) -> Correlator:
         return Correlator(*self._channels, self._axis, backend="numpy")
 
 
 class LiveTags:
-    """A node's tags through a plan: photons after the round sync, and after the herald line.
+    """A node's tags through a plan: photons after the round sync, and after the herald line; a sample of fast streams.
 
     Args:
         photons: input of the photons.
@@ -171,6 +188,7 @@ class LiveTags:
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._photons, self._sync = photons, sync
+        self._sample = _Sample(now_s)
         bin_ps = -(-round_ps // ARRIVAL_BINS)
         self._arrival = LiveHistogram(0, bin_ps, ARRIVAL_BINS, lambda h: send("tags.arrival", h), now_s)
         bin_ps = -(-readout_ps // ARRIVAL_BINS)
@@ -181,15 +199,25 @@ class LiveTags:
 
     def feed(self, tags: TagBlock) -> None:
         """Take a block of the tagger, in order."""
+        part = self._sample.part(tags)
+        self._arrival.feed(self._after_sync(part))
+        self._correlation.feed(part)
+        self._sample.spent()
+
+    def _after_sync(self, tags: TagBlock) -> Int64:
+        """Of each photon of a round whose sync was seen: how long after it."""
+        if len(tags.gaps):
+            self._last_sync_ps = None
         syncs = tags.t_ps[tags.channel == self._sync]
+        photons = tags.t_ps[tags.channel == self._photons]
         if self._last_sync_ps is not None:
             syncs = np.concatenate((np.array([self._last_sync_ps], np.int64), syncs))
-        if len(syncs):
-            self._last_sync_ps = int(syncs[-1])
-            photons = tags.t_ps[tags.channel == self._photons]
-            round_ = np.searchsorted(syncs, photons, side="right") - 1
-            self._arrival.feed(photons[round_ >= 0] - syncs[round_[round_ >= 0]])
-        self._correlation.feed(tags)
+        if not len(syncs):
+            return np.zeros(0, np.int64)
+        self._last_sync_ps = int(syncs[-1])
+        round_ = np.searchsorted(syncs, photons, side="right") - 1
+        after: Int64 = photons[round_ >= 0] - syncs[round_[round_ >= 0]]
+        return after
 
 
 class LiveClicks:
@@ -208,6 +236,7 @@ class LiveClicks:
         bin_ps = max(1, window_ps // ARRIVAL_BINS)
         self._arrival = LiveHistogram(0, bin_ps, -(-window_ps // bin_ps), lambda h: send("clicks.arrival", h), now_s)
         self._correlation = LiveCorrelation(1, 2, CORRELATION, lambda h: send("clicks.correlation", h), now_s)
+        self._sample = _Sample(now_s)
 
     def feed(self, tags: TagBlock, offsets_ps: Int64, horizon_ps: int) -> None:
         """Take the tags of decided rounds, in order.
@@ -219,4 +248,5 @@ class LiveClicks:
         """
         self._rates.feed(tags.channel, horizon_ps)
         self._arrival.feed(offsets_ps)
-        self._correlation.feed(tags)
+        self._correlation.feed(self._sample.part(tags))
+        self._sample.spent()

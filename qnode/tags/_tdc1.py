@@ -48,6 +48,11 @@ DUMMY = 0x10
 NEVER_PS = 2**63 - 1
 CREEPING_WORDS = 4
 CONTEXT_WORDS = CREEPING_WORDS + 2
+PATTERNS = [[number for number in (1, 2, 3, 4) if pattern >> number - 1 & 1] for pattern in range(16)]
+FIRED = np.array([len(inputs) for inputs in PATTERNS])
+"""How many inputs a pattern has."""
+INPUT = np.array([inputs + [0] * (4 - len(inputs)) for inputs in PATTERNS], np.uint8)
+"""Which they are, in order."""
 
 Words = npt.NDArray[np.uint32]
 
@@ -159,10 +164,14 @@ class Tdc1Decoder:
             return
         self._shown_last = int(unwrapped[-1])
         self.horizon_ps = self._shown_last * UNIT_PS
-        bits = (words[:, None] >> np.arange(4, dtype=np.uint32)) & 1
-        row, column = np.nonzero(bits)
-        if row.size:
-            self._emitted.append((unwrapped[row] * UNIT_PS, (column + 1).astype(np.uint8)))
+        inputs = words.astype(np.uint8) & 0xF
+        fired = FIRED[inputs]
+        row = np.repeat(np.arange(fired.size), fired)
+        if not row.size:
+            return
+        # Which of its word's inputs a tag is: the how-manieth tag of that word.
+        place = np.arange(row.size) - (np.cumsum(fired) - fired)[row] if fired.max() > 1 else 0
+        self._emitted.append((unwrapped[row] * UNIT_PS, INPUT[inputs[row], place]))
 
     def _resync(self, *, final: bool) -> bool:
         """Take the stream up where the words make sense again; True when that place was found."""

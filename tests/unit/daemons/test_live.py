@@ -92,19 +92,33 @@ def test_a_node_shows_photons_after_the_round_sync_and_after_the_herald_line(wal
     assert {k: n for k, n in enumerate(correlation["counts"]) if n} == {36: 1}
 
 
-def test_a_correlation_takes_a_sample_of_a_fast_stream_and_pairs_nothing_across_what_it_left_out(wall, monkeypatch):
+def test_views_take_a_sample_of_a_fast_stream_and_pair_nothing_across_what_they_left_out(wall, monkeypatch):
     monkeypatch.setattr(_live, "MOST_TAGS", 3)
-    sent = []
-    view = LiveCorrelation(1, 2, Axis(0, 10, 4), sent.append, now_s=wall)
-    view.feed(TagBlock.from_arrays([0, 5, 20, 21, 22], [1, 2, 1, 1, 2]))  # the last two are left out
-    view.feed(TagBlock.from_arrays([30], [2]))  # and this one
+    sent = {}
+    live = LiveTags(1, 2, 3, 1_000, 500, sent.__setitem__, now_s=wall)
+    # Sync, line, photon; the other two are left out.
+    live.feed(TagBlock.from_arrays([0, 100, 115, 130, 140], [2, 3, 1, 3, 1]))
+    # Of this round the sync was not seen, of this line neither.
     wall.now += 1
-    view.feed(TagBlock.from_arrays([31], [2]))
-    assert sent[-1]["counts"] == [1, 0, 0, 0]
-    wall.now += 1
-    # 32 comes 12 after the start at 20, but what lies between was not seen.
-    view.feed(TagBlock.from_arrays([32, 33, 36], [2, 1, 2]))
-    assert sent[-1]["counts"] == [2, 0, 0, 0]
+    live.feed(TagBlock.from_arrays([150, 160], [1, 1]))
+    assert (sum(sent["tags.arrival"]["counts"]), sum(sent["tags.correlation"]["counts"])) == (1, 1)
+
+
+def test_a_slow_view_rests_nineteen_times_as_long_as_it_looked(wall):
+    taken = []
+
+    class Slow(LiveHistogram):
+        def feed(self, value_ps):
+            taken.append(len(value_ps))
+            wall.now += 0.1 if len(value_ps) else 0.0
+
+    live = LiveTags(1, 2, 3, 1_000, 500, lambda topic, payload: None, now_s=wall)
+    live._arrival = Slow(0, 1, 1, lambda payload: None, wall)
+    for k in range(50):
+        live.feed(TagBlock.from_arrays([1000 * k, 1000 * k + 1], [2, 1]))
+        wall.now += 0.1
+    # 5 s pass while nobody looks; a look of 0.1 s asks for 1.9 s of rest.
+    assert taken.count(1) == 3
 
 
 def test_a_view_survives_time_that_goes_back(wall):

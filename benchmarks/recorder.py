@@ -1,0 +1,158 @@
+"""How fast a node daemon brings tags from its tagger's bytes to its spool, beside plain pyarrow: ratios of one run.
+
+Run it with ``python benchmarks/recorder.py [--tags N] [--rounds N] [--folder DIR] [--json]``. The stream has the words
+of a TDC1 at 20 M tags/s (photons on input 1, a round sync each ms on input 2), read every 20 ms. Rows, interleaved over
+the rounds, best, median, and best by the processor's time, which a busy machine hurts less:
+
+* daemon: decode, put on the tape, count rates, live views; to the end of the spool. What a node does with each read.
+* decode + tape, decode, tape: parts of it.
+* pyarrow: the same tags, decoded before, written as an Arrow IPC stream in batches of the recorder's size.
+
+Required are 20 M tags/s without loss; a run that dropped one ends here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from qnode.daemons._live import LiveRates, LiveTags
+from qnode.daemons._tape import PlanTape
+from qnode.heralds import Plan
+from qnode.tags import TagBlock, Tdc1Decoder
+
+PHOTONS, SYNC, LINE = 1, 2, 3
+RATE_HZ = 20_000_000
+READ_S = 0.02
+SYNC_EVERY = 20_000
+"""Words: a millisecond."""
+UNIT_PS = 2_000
+BATCH_TAGS = 1 << 18
+
+
+def stream(tags: int) -> list[bytes]:
+    """Reads of a TDC1: u32 words, bits 31..5 time in 2 ns, bits 3..0 the inputs 4..1 that fired."""
+    rng = np.random.default_rng(1)
+    step = rng.integers(1, 2 * 500_000_000 // RATE_HZ, tags)  # 25 units of 2 ns in the mean
+    t = np.cumsum(step, dtype=np.int64)
+    inputs = np.full(tags, 1 << PHOTONS - 1, np.uint32)
+    inputs[::SYNC_EVERY] = 1 << SYNC - 1
+    words = ((t & (1 << 27) - 1) << 5).astype(np.uint32) | inputs
+    size = int(RATE_HZ * READ_S)
+    return [words[k : k + size].astype("<u4").tobytes() for k in range(0, tags, size)]
+
+
+def plan(name: str) -> Plan:
+    """One that is only a name here."""
+    return Plan(
+        plan_id=name, run_id="bench", kind="heralding", link="a-b", protocol="single_click", t0_tai_s=0, rounds=1,
+        first_round=0, attempts=1, round_period_ps=1, attempt_period_ps=1, bases={}, echo=True, sequences={},
+        lab_sha256="", credit_rounds=1, boot_id="",
+    )  # fmt: skip
+
+
+def daemon(folder: Path, reads: list[bytes] | list[TagBlock], *, live: bool, decode: bool) -> None:
+    """A plan's tags to the end of its spool."""
+    tape = PlanTape(folder, "alice", plan("0"), 0)
+    decoder = Tdc1Decoder(prompt=True)
+    rates = LiveRates((PHOTONS, SYNC, LINE), lambda _: None)
+    views = LiveTags(PHOTONS, SYNC, LINE, 1_000_000_000, 30_000_000, lambda _topic, _payload: None)
+    sent = 0
+    for read in reads:
+        block = decoder.feed(read) if decode else read
+        tape.put(block)
+        sent += len(block)
+        if live:
+            rates.feed(block.channel, decoder.horizon_ps)
+            views.feed(block)
+    asyncio.run(tape.end(lambda: True))
+    tape.spool.unlink()
+    if tape.fate.lost or tape.fate.written != sent:
+        raise SystemExit(f"tags were lost: {tape.fate}")
+
+
+def plain(folder: Path, block: TagBlock) -> None:
+    """What pyarrow makes of the same tags."""
+    schema = pa.schema([("t_ps", pa.int64()), ("channel", pa.uint8())])
+    with pa.OSFile(str(folder / "plain.arrow"), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        for k in range(0, len(block), BATCH_TAGS):
+            part = [pa.array(block.t_ps[k : k + BATCH_TAGS]), pa.array(block.channel[k : k + BATCH_TAGS])]
+            writer.write_batch(pa.record_batch(part, schema=schema))
+    (folder / "plain.arrow").unlink()
+
+
+def measure(rows: dict[str, Callable[[], None]], rounds: int, tags: int) -> dict[str, dict[str, float]]:
+    """M tags/s of each row, best, median and best by processor time, rows interleaved over the rounds."""
+    walls: dict[str, list[float]] = {name: [] for name in rows}
+    processors: dict[str, list[float]] = {name: [] for name in rows}
+    for _ in range(rounds + 1):  # the first fills caches
+        for name, call in rows.items():
+            wall, processor = time.perf_counter(), time.process_time()
+            call()
+            walls[name].append(time.perf_counter() - wall)
+            processors[name].append(time.process_time() - processor)
+    return {
+        name: {
+            "best": tags / min(walls[name][1:]) / 1e6,
+            "median": tags / statistics.median(walls[name][1:]) / 1e6,
+            "processor": tags / min(processors[name][1:]) / 1e6,
+        }
+        for name in rows
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--tags", type=int, default=20_000_000)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--folder", type=Path, help="on the disk to measure; default the temporary folder")
+    arguments.add_argument("--json", action="store_true")
+    options = arguments.parse_args()
+    os.environ["QNODE_TAGS_BACKEND"] = "numpy"  # as in a node daemon
+    reads = stream(options.tags)
+    decoder = Tdc1Decoder(prompt=True)
+    blocks = [decoder.feed(read) for read in reads]
+    whole = TagBlock.concat(blocks)
+
+    def decode() -> None:
+        once = Tdc1Decoder(prompt=True)
+        for read in reads:
+            once.feed(read)
+
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        rows: dict[str, Callable[[], None]] = {
+            "daemon": lambda: daemon(folder, reads, live=True, decode=True),
+            "decode + tape": lambda: daemon(folder, reads, live=False, decode=True),
+            "decode": decode,
+            "tape": lambda: daemon(folder, blocks, live=False, decode=False),
+            "pyarrow": lambda: plain(folder, whole),
+        }
+        found: dict[str, Any] = measure(rows, options.rounds, len(whole))
+    for row in found.values():
+        row["to_pyarrow"] = row["median"] / found["pyarrow"]["median"]
+    if options.json:
+        print(json.dumps({"tags": len(whole), "rows": found}))
+        return
+    print(f"{len(whole):,} tags, M tags/s; required 20")
+    for label, row in found.items():
+        print(
+            f"{label:<14} best {row['best']:7.1f}  median {row['median']:7.1f}  {row['to_pyarrow']:5.2f} x pyarrow"
+            f"  by processor time {row['processor']:7.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
