@@ -17,7 +17,7 @@ __all__ = ["LiveClicks", "LiveCorrelation", "LiveHistogram", "LiveRates", "LiveT
 EVERY_S = 0.5
 ARRIVAL_BINS = 50
 CORRELATION = Axis.symmetric(100_000, 200)
-MOST_TAGS = 20_000
+MOST_TAGS = 5_000
 """Of a block, that a view looks at."""
 REST = 19
 """Times as long as it took a view to look it leaves the daemon to its work."""
