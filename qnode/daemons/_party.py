@@ -19,7 +19,7 @@ from qnode.daemons._tape import TapeDeck
 from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
 from qnode.labfile import Lab, Link, lab_hash, load_lab
-from qnode.runs import Journal, log_event, open_log
+from qnode.runs import Journal, log_event, open_log, writing
 
 __all__ = ["PS_PER_MS", "PS_PER_S", "QUIET_S", "SILENT_S", "Party", "endpoint_of", "lab_keyring", "stop_with_parent"]
 
@@ -124,10 +124,12 @@ class Party:
 
     async def _come_up(self) -> None:
         # Settlements are batches already: a sync need not wait for company.
-        self._journal = Journal(self.data_folder / "streams" / f"{self.site}.journal", gather_s=0.0)
-        self.stream = StreamPublisher(
-            endpoint_of(self.lab, self.site, "stream"), self.site, self.keyring, self._journal
-        )
+        path = self.data_folder / "streams" / f"{self.site}.journal"
+        with writing(path):
+            self._journal = Journal(path, gather_s=0.0)
+            self.stream = StreamPublisher(
+                endpoint_of(self.lab, self.site, "stream"), self.site, self.keyring, self._journal
+            )
         self._server = Server(endpoint_of(self.lab, self.site, "command"), self.site, self.keyring, self.handlers())
         self._tap = TapPublisher(endpoint_of(self.lab, self.site, "tap"), self.site, self.keyring)
         self._replay()

@@ -33,6 +33,7 @@ __all__ = ["Recorder", "RecorderState", "require_room"]
 
 BYTES_A_TAG = 9
 BATCH_TAGS = 1 << 18
+MIB = 1 << 20
 RETRY_S = 0.25
 HOPELESS_S = 1.0
 """A closing recorder waits no longer for a disk that refuses; one that is only slow gets its whole time."""
@@ -103,7 +104,8 @@ def require_room(folder: Path, more_bytes: int, reserve_bytes: int) -> None:
     free = disk.f_bavail * disk.f_frsize
     if free - more_bytes < reserve_bytes:
         raise OSError(
-            errno.ENOSPC, f"{free >> 20} MiB free, {reserve_bytes >> 20} MiB are kept for journals and results"
+            errno.ENOSPC,
+            f"{free / MIB:.1f} MiB free, {reserve_bytes / MIB:.1f} MiB are kept for journals and results",
         )
 
 

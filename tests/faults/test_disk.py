@@ -4,6 +4,7 @@ A disk is full here for one process: its files can't grow beyond a limit, which 
 Any user may do that, and the writes really fail. For tapes the limit lies above what journals need.
 """
 
+import asyncio
 import resource
 
 import numpy as np
@@ -17,7 +18,10 @@ from _faultruns import (
     require_heralds_once,
 )
 
+from qnode.bus import Keyring, TapSubscriber
+from qnode.client import LabConnection
 from qnode.heralds import Column, Rows
+from qnode.labfile import load_lab
 from qnode.tags import read_tags
 
 TAPE_BYTES = 300_000
@@ -51,6 +55,18 @@ def require_syncs(block, rounds):
         marked |= (expected >= start) & (expected < stop)
     assert np.array_equal(marked, ~found)
     return int(found.sum())
+
+
+async def first_alarm(lab, site):
+    """What a listener on the tap of a site hears."""
+    model = load_lab(lab.path)
+    endpoint = f"tcp://{model.sites[site].bus.address}:{model.sites[site].bus.tap_port}"
+    async with TapSubscriber(endpoint, site, "operator", Keyring.for_lab(lab.data, [endpoint])) as tap:
+        async with asyncio.timeout(60):
+            async for message in tap:
+                if message.topic == "alarm":
+                    return message.payload
+    raise AssertionError("the tap has ended")
 
 
 def test_a_full_disk_under_a_tape_costs_tags_and_no_herald(lab):
@@ -95,7 +111,16 @@ def test_tapes_leave_the_reserve_to_journals_and_results(lab):
         tree.setdefault("data", {})["reserve_mib"] = 1 << 40
 
     lab.edit(keep_it_all)
-    result = lab.run("--heralds", "30", "--speed", "max")
+    lab.start_all()
+
+    async def run_and_watch():
+        async with LabConnection(lab.path, lab.data) as connection:
+            await connection.await_ready()
+            run = asyncio.create_task(asyncio.to_thread(lab.run, "--heralds", "30"))
+            return await first_alarm(lab, "alice"), await run
+
+    seen, result = asyncio.run(run_and_watch())
+    assert "MiB are kept for journals and results" in seen["what"]
     assert result["exit"] == 0, result["stderr"]
     require_equal_sums(result)
     for site in ("alice", "bob", "midpoint"):

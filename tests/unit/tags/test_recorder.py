@@ -354,7 +354,7 @@ def test_a_reserve_of_free_space_is_left_to_others(tmp_path: Path, monkeypatch: 
     free[0] = 64 << 20
     recorder.put(sent[1])
     wait_for(lambda: bool(alarms))
-    assert alarms[0].endswith("run.arrow: 64 MiB free, 64 MiB are kept for journals and results")
+    assert alarms[0].endswith("run.arrow: 64.0 MiB free, 64.0 MiB are kept for journals and results")
     for block in sent[2:40]:
         recorder.put(block)
     assert recorder.state.dropped_tags > 20_000
