@@ -80,6 +80,8 @@ def network(lab: Lab, link: Link) -> str:
             # Short columns are spread over the height, so that wires between columns do not all run alike.
             pitch = ROW * rows / max(len(column), 1)
             for row, name in enumerate(column):
+                if not name:
+                    continue
                 y = 8 + SITE_HEAD + pitch * (row + 0.5) - BOX_HEIGHT / 2
                 boxes[name] = _box(lab, name, x, y)
     below = 8 + SITE_HEAD + rows * ROW + 8
@@ -110,7 +112,8 @@ def _columns(lab: Lab, site: str) -> list[list[str]]:
     clock = [f"{site}.clock"] if any(wire.from_.startswith(f"{site}.clock.") for wire in lab.wires_only()) else []
     outer = clock + [f"{site}.{name}" for name in sorted(players, key=order)]
     if site in lab.midpoints:
-        return [outer + taggers, elements]
+        # The first place stays free: there the first node's photons pass on their way to the beam splitter.
+        return [["", *outer, *taggers], elements]
     return [outer, elements + taggers]
 
 

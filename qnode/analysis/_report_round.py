@@ -92,6 +92,7 @@ def draw_round(
     gates = [lane for lane in whole if trains[lane.site] is None]
     branches = {s: [(t.stop_ps, t.branch)] for s, t in trains.items() if t and t.branch}
     branch = list(_lanes(programs, wiring, branches, AwgProgram))
+    after_ps = (last_ps, last_ps + branch_ps)
     panels = [
         _Panel("One round, if no herald comes", (0, length_ps), whole, trains),
         _Panel("One attempt", (first_ps, first_ps + attempt_period_ps), attempt + gates, {}),
@@ -99,14 +100,7 @@ def draw_round(
     if zoom := _zoom([lane for lane in attempt if lane.output.kind in ("microwave", "light")]):
         panels.append(_Panel("The pulses of one attempt", zoom, attempt + gates, {}))
     if branch:
-        panels.append(
-            _Panel(
-                "The branch that a herald starts, here after the last attempt",
-                (last_ps, last_ps + branch_ps),
-                branch,
-                {},
-            )
-        )
+        panels.append(_Panel("The branch that a herald starts, here after the last attempt", after_ps, branch, {}))
     top, parts = 0.0, []
     for panel in panels:
         parts.append(tag("g", panel.drawn(), transform=f"translate(0 {number(top)})"))
