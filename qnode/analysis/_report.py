@@ -46,7 +46,7 @@ class RunRecord:
     result: Mapping[str, Any]
     """``result.json``."""
     predicted: Mapping[str, Any]
-    """``predict.json``: the closed form of the run's link, with ``correlators`` by Bell state."""
+    """``predict.json``: the closed form of the run's link, and under ``readings`` what `expected_readings` makes of it."""
     lab: Lab | None
     """The lab file that ran; None where it can't be read any more."""
     heralds_s: NDArray[np.float64]
@@ -169,15 +169,13 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str, str]]:
 def _outcome(record: RunRecord) -> str:
     """Correlators and populations by Bell state, as charts and as a table."""
     charts, rows = [], []
-    correlators = record.predicted.get("correlators", {})
-    populations = record.predicted.get("populations_read", {})
     for bell, estimate in record.result.get("bell_states", {}).items():
-        expected = correlators.get(bell, {})
+        expected = record.predicted.get("readings", {}).get(bell, {})
         if estimate["correlators"]:
-            charts.append(correlator_chart(bell, estimate["correlators"], expected))
+            charts.append(correlator_chart(bell, estimate["correlators"], expected.get("correlators", {})))
         if estimate.get("populations"):
-            charts.append(population_chart(bell, estimate["populations"], populations))
-        rows += _rows(bell, estimate, expected, populations, record.predicted.get("fidelity"))
+            charts.append(population_chart(bell, estimate["populations"], expected.get("populations", {})))
+        rows += _rows(bell, estimate, expected, record.predicted.get("fidelity"))
     if not charts:
         return ""
     nodes = " and ".join(record.run.get("nodes", []))
@@ -195,19 +193,20 @@ def _outcome(record: RunRecord) -> str:
 def _rows(
     bell: str,
     estimate: Mapping[str, Any],
-    correlators: Mapping[str, float],
-    populations: Mapping[str, float],
+    expected: Mapping[str, Mapping[str, float]],
     fidelity: float | None,
 ) -> Iterator[tuple[str, str, str, str]]:
-    measured = [(f"{bell} ⟨{n}⟩", one, correlators.get(n)) for n, one in estimate["correlators"].items()]
-    measured += [(f"{bell} P({n})", one, populations.get(n)) for n, one in estimate.get("populations", {}).items()]
+    measured = []
+    for kind, name in (("correlators", "⟨{}⟩"), ("populations", "P({})")):
+        for which, one in estimate.get(kind, {}).items():
+            measured.append((f"{bell} {name.format(which)}", one, expected.get(kind, {}).get(which)))
     if estimate["fidelity"] is not None:
         both = {"value": estimate["fidelity"], "error": estimate["fidelity_err"]}
         measured.append((f"{bell} fidelity, {estimate['heralds']:,} heralds", both, fidelity))
-    for name, one, expected in measured:
+    for name_, one, predicted in measured:
         value, error = one["value"], one["error"]
-        shown = "" if expected is None else f"{expected:.3f}"
-        yield name, _with_error(value, error, 3), shown, _sigmas(value, error, expected)
+        shown = "" if predicted is None else f"{predicted:.3f}"
+        yield name_, _with_error(value, error, 3), shown, _sigmas(value, error, predicted)
 
 
 def _readout(record: RunRecord) -> str:
