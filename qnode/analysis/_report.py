@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qnode.analysis._arrivals import Arrivals
+from qnode.analysis._report_bell import bell_section, bell_tiles, is_bell_test
 from qnode.analysis._report_charts import (
     CLASSES,
     arrival_chart,
@@ -72,7 +73,7 @@ def report_html(record: RunRecord) -> str:
             _simulated(record),
             _ending(record),
             tiles(list(_tiles(record))),
-            _bell_test(record),
+            bell_section(record.result),
             _outcome(record),
             _heralds(record),
             _ledger(record),
@@ -121,13 +122,15 @@ def _ending(record: RunRecord) -> str:
     if error := run.get("error"):
         parts.append(f"<p>{escape(str(error))}</p>")
     reached = run.get("reached", {})
-    rounds, heralds = (result.get(key, reached.get(key)) for key in ("rounds", "heralds"))
+    rounds = result.get("rounds", reached.get("rounds"))
+    heralds = result.get("heralds", result.get("trials", reached.get("heralds", 0)))
     if rounds is None:
-        parts.append("<p>Nothing is known of any round.</p>")
+        parts.append("<p>No round is known to have been played.</p>")
     else:
-        text = f"It came to {rounds:,} rounds and {heralds:,} heralds of {run.get('heralds_wanted', 0):,} wanted"
-        phase = reached.get("phase")
-        parts.append(f"<p>{escape(text)}{f', in the phase {escape(phase)}' if phase and not result else ''}.</p>")
+        wanted = run.get("heralds_wanted", run.get("trials_wanted"))
+        text = f"It came to {rounds:,} rounds and {heralds:,} heralds" + (f" of {wanted:,}" if wanted else "")
+        phase = "" if result or "phase" not in reached else f", in the phase {reached['phase']}"
+        parts.append(f"<p>{escape(text + phase)}.</p>")
     return f'<section class="banner bad">{"".join(parts)}</section>'
 
 
@@ -139,7 +142,10 @@ def _with_error(value: float, error: float, digits: int) -> str:
 
 
 def _sigmas(value: float, error: float, expected: float | None) -> str:
-    return "" if expected is None or not error else f"{(value - expected) / error:+.1f} σ"
+    if expected is None or not error:
+        return ""
+    sigmas = round((value - expected) / error, 1)
+    return f"{sigmas:+.1f} σ" if sigmas else "0.0 σ"
 
 
 def _beside(value: float, error: float, expected: float | None, digits: int) -> str:
@@ -153,13 +159,17 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     if not result:
         return
     heralds, wanted = result.get("heralds", 0), record.run.get("heralds_wanted")
-    yield "settled heralds", f"{heralds:,}", f"{wanted:,} wanted" if wanted else ""
+    if is_bell_test(result):
+        yield from bell_tiles(result)
+    else:
+        yield "settled heralds", f"{heralds:,}", f"{wanted:,} wanted" if wanted else ""
     if result.get("fidelity") is not None:
         value, error = result["fidelity"], result["fidelity_err"]
         yield "fidelity", _with_error(value, error, 3), _beside(value, error, predicted.get("fidelity"), 3)
-    if heralds:
+    if result.get("rate_hz"):
         value, error = result["rate_hz"], result["rate_hz_err"]
         yield "rate (Hz)", _with_error(value, error, 2), _beside(value, error, predicted.get("rate_hz"), 2)
+    if result.get("p_herald"):
         value, error = result["p_herald"] * 1e6, result["p_herald_err"] * 1e6
         expected = predicted["p_herald"] * 1e6 if "p_herald" in predicted else None
         yield "heralds per million attempts", _with_error(value, error, 1), _beside(value, error, expected, 1)
@@ -168,21 +178,22 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str, str]]:
 
 def _outcome(record: RunRecord) -> str:
     """Correlators and populations by Bell state, as charts and as a table."""
-    charts, rows = [], []
+    charts: list[str] = []
+    rows: list[tuple[str, str, str, str]] = []
     for bell, estimate in record.result.get("bell_states", {}).items():
         expected = record.predicted.get("readings", {}).get(bell, {})
-        if estimate["correlators"]:
+        if estimate.get("correlators"):
             charts.append(correlator_chart(bell, estimate["correlators"], expected.get("correlators", {})))
         if estimate.get("populations"):
             charts.append(population_chart(bell, estimate["populations"], expected.get("populations", {})))
         rows += _rows(bell, estimate, expected, record.predicted.get("fidelity"))
     if not charts:
         return ""
-    nodes = " and ".join(record.run.get("nodes", []))
+    first, second = record.run.get("nodes", ("first node", "second node"))
     note = (
         '<p class="note">Corrected with the readout fidelities that this run measured; error bars are one standard '
-        f"error, those of the readouts included. Populations: first digit {escape(nodes) or 'the first node'}, "
-        "1 = bright. In the frame right after the herald.</p>"
+        f"error, those of the readouts included. Populations: first digit {escape(first)}, second {escape(second)}, "
+        "1 = bright. All in the frame right after the herald.</p>"
     )
     head = ("", "measured", "predicted", "difference")
     return section(
@@ -200,7 +211,7 @@ def _rows(
     for kind, name in (("correlators", "⟨{}⟩"), ("populations", "P({})")):
         for which, one in estimate.get(kind, {}).items():
             measured.append((f"{bell} {name.format(which)}", one, expected.get(kind, {}).get(which)))
-    if estimate["fidelity"] is not None:
+    if estimate.get("fidelity") is not None:
         both = {"value": estimate["fidelity"], "error": estimate["fidelity_err"]}
         measured.append((f"{bell} fidelity, {estimate['heralds']:,} heralds", both, fidelity))
     for name_, one, predicted in measured:
@@ -219,26 +230,14 @@ def _readout(record: RunRecord) -> str:
     )
 
 
-def _bell_test(record: RunRecord) -> str:
-    """The Bell test, where the experiment was one; its verdict is the experiment's own words."""
-    test = record.result.get("bell_test")
-    if not isinstance(test, Mapping):
-        return ""
-    rows = [(name, _shown(value)) for name, value in leaves(test) if not isinstance(value, str)]
-    words = [f"<p>{escape(value)}</p>" for _, value in leaves(test) if isinstance(value, str)]
-    return section("Bell test", "".join(words), table(("", "value"), rows))
-
-
 def _heralds(record: RunRecord) -> str:
     charts = []
     if len(record.heralds_s) and record.result.get("seconds"):
         charts.append(heralds_chart(record.heralds_s, record.result["seconds"], record.predicted.get("rate_hz")))
     if any(one.counts.any() for one in record.arrivals):
-        names = ("detection window",) if len(record.arrivals) == 1 else ("first window", "second window")
+        names = ("",) if len(record.arrivals) == 1 else ("first window", "second window")
         charts += [arrival_chart(one, name) for one, name in zip(record.arrivals, names, strict=True)]
-    note = (
-        '<p class="note">Arrivals: every tag of both detectors, by its time in the attempt; the window is shaded.</p>'
-    )
+    note = '<p class="note">Arrivals: every tag of both detectors, by its time in the attempt; the detection window is shaded.</p>'
     return (
         section("When heralds and photons came", f'<div class="charts">{"".join(charts)}</div>', note)
         if charts

@@ -106,7 +106,7 @@ def arrival_chart(arrivals: Arrivals, which: str) -> str:
 
     Args:
         arrivals: the histogram.
-        which: the window in words.
+        which: the window in words; empty where there is one.
     """
     edges = arrivals.edges_ps / 1e3
     highest = float(max(arrivals.counts.max(), 1))
@@ -114,14 +114,14 @@ def arrival_chart(arrivals: Arrivals, which: str) -> str:
     y = Scale(0.5, 10.0 ** np.ceil(np.log10(highest * 1.5)), "tags a bin", log=True)
     inside = (arrivals.edges_ps[:-1] >= arrivals.open_ps) & (arrivals.edges_ps[:-1] < arrivals.close_ps)
     alt = (
-        f"Arrival times around the {which}: {int(arrivals.counts[:, inside].sum()):,} tags in the window, "
+        f"Arrival times around the {which or 'detection window'}: {int(arrivals.counts[:, inside].sum()):,} tags in the window, "
         f"{int(arrivals.counts[:, ~inside].sum()):,} beside it"
     )
-    chart = Chart(f"Arrival times, {which}", alt, x, y)
+    chart = Chart("Arrivals" + (f", {which}" if which else ""), alt, x, y)
     chart.span(arrivals.open_ps / 1e3, arrivals.close_ps / 1e3)
     for class_, counts in zip(("plus", "minus"), arrivals.counts, strict=True):
         chart.steps(edges.tolist(), counts.tolist(), class_)
-        chart.key(class_, "detector 1" if class_ == "plus" else "detector 2")
+        chart.key(class_, "det1" if class_ == "plus" else "det2")
     return chart.svg()
 
 

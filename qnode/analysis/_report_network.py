@@ -168,7 +168,7 @@ def _lines(edges: list[_Edge], below: float) -> list[str]:
     for edge in edges:
         a, b = edge.source, edge.target
         if edge.kind == "herald":
-            way = _under(a, b, below, ports)
+            way = _under(a, b, below)
         elif a.x == b.x:
             way = _along(a, b, ports)
         else:
@@ -214,10 +214,10 @@ def _curve(x: float, y: float, reach: float, end_y: float, end_x: float) -> str:
     )
 
 
-def _under(a: _Box, b: _Box, below: float, ports: dict[tuple[str, str], int]) -> _Way:
-    """The herald line: down, along below all sites, and up into the box from beside."""
+def _under(a: _Box, b: _Box, below: float) -> _Way:
+    """The herald line: down, along below all sites, and up into the box from beside; one trunk for all ends."""
     at = below + 6
-    x = a.x + BOX_WIDTH / 2 + _port(ports, a, "down", 8.0)
+    x = a.x + BOX_WIDTH / 2
     to_right = b.x > a.x
     beside, edge = (b.x - 14, b.x) if to_right else (b.right + 14, b.right)
     into = b.middle + 8

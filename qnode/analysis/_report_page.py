@@ -24,11 +24,11 @@ section{background:var(--card);border:1px solid var(--line);border-radius:10px;p
 background:var(--muted);vertical-align:middle}
 .pill.done{background:var(--good)}.pill.failed,.pill.interrupted{background:var(--minus)}
 .banner{border-left:4px solid var(--herald)}.banner.bad{border-left-color:var(--minus)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:12px 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(156px,1fr));gap:10px;margin:12px 0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 14px}
-.tile b{display:block;font-size:1.3rem;font-weight:650;line-height:1.3}
+.tile b{display:block;font-size:clamp(1.05rem,4.2vw,1.3rem);font-weight:650;line-height:1.35;white-space:nowrap}
 .tile span{color:var(--muted);font-size:.85rem;display:block}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:14px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(400px,100%),1fr));gap:14px}
 .scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
 table{border-collapse:collapse;font-size:.9rem}
 th,td{padding:.3em .8em .3em 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
@@ -36,7 +36,7 @@ thead th{color:var(--muted);font-weight:600}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 code{font:.85em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 summary{cursor:pointer;font-weight:600}
-svg{display:block;height:auto}svg.chart{width:100%;max-width:560px}svg.ledger{max-width:none}
+svg{display:block;height:auto}svg.chart{width:100%;max-width:560px}svg.ledger{max-width:620px}
 svg.network{width:100%;min-width:760px}svg.round{width:100%;min-width:720px}
 svg.swatch{display:inline-block;width:10px;height:10px;margin-right:.4em}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}

@@ -189,7 +189,7 @@ class Chart:
     def _legend(self, right: float) -> list[str]:
         parts: list[str] = []
         for class_, words in reversed(self._keys):
-            right -= 6.2 * len(words) + 24
+            right -= 6.9 * len(words) + 26
             parts.append(tag("path", d=f"M{number(right)} 11h12", class_=f"{class_} key"))
             parts.append(text(right + 16, 15, words))
         return parts

@@ -19,7 +19,7 @@ from qnode.labfile import Lab, LabFileError, Link, World, lab_hash, load_lab, lo
 from qnode.runs import RunFolder, log_event, read_columns, write_columns
 from qnode.tags import open_tags
 
-__all__ = ["REPORT", "keep", "opening_facts", "reached", "try_report", "write_report"]
+__all__ = ["REPORT", "keep", "opening_facts", "reached", "read_document", "try_report", "write_report"]
 
 REPORT = "report.html"
 BIT_GENERATOR = "Philox, counter-based: one key a seed, a place and a block of rounds"
@@ -81,8 +81,14 @@ def _pair_columns(result: Pairs, facts: dict[str, Any]) -> dict[str, Any]:
         else:
             for place, node in enumerate(result.nodes):
                 columns[f"{name}_{node}"] = np.ascontiguousarray(column[:, place])
-    since_open_ps = columns["click_ps"] - facts["herald_open_ps"]
-    columns["offset_ps"] = since_open_ps % facts["detection"]["attempt_period_ps"]
+    first_round = {plan.plan_id: plan.first_round for plan in result.plans}
+    in_plan = columns["round"] - np.array([first_round[pair.plan_id] for pair in result], np.int64)
+    columns["offset_ps"] = (
+        columns["click_ps"]
+        - facts["herald_open_ps"]
+        - in_plan * result.round_period_ps
+        - columns["attempt"] * facts["detection"]["attempt_period_ps"]
+    )
     return columns
 
 
@@ -108,7 +114,7 @@ def write_report(run: RunFolder, path: Path) -> Path:
         QnodeError: a document of the run can't be read.
         OSError: the page can't be written.
     """
-    facts = _document(run, "run.json")
+    facts = read_document(run, "run.json")
     lab = _lab(run)
     _make(run, "predict.json", lambda: _prediction(run, facts))
     _make(run, "round.svg", lambda: _drawing(lab, facts))
@@ -116,8 +122,8 @@ def write_report(run: RunFolder, path: Path) -> Path:
     record = RunRecord(
         folder=str(run.path),
         run=facts,
-        result=_document(run, "result.json"),
-        predicted=_document(run, "predict.json"),
+        result=read_document(run, "result.json"),
+        predicted=read_document(run, "predict.json"),
         lab=lab,
         heralds_s=_herald_times_s(run),
         arrivals=_arrivals(run, facts),
@@ -129,7 +135,7 @@ def write_report(run: RunFolder, path: Path) -> Path:
     return path
 
 
-def _document(run: RunFolder, name: str) -> dict[str, Any]:
+def read_document(run: RunFolder, name: str) -> dict[str, Any]:
     """A document of a run, empty where the run left none.
 
     Raises:
@@ -188,10 +194,10 @@ def _drawing(lab: Lab | None, facts: dict[str, Any]) -> str:
 
 def _herald_times_s(run: RunFolder) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Lab time of each settled herald, counted in rounds that were played."""
-    path, result = run.path / "pairs.parquet", _document(run, "result.json")
+    path, result = run.path / "pairs.parquet", read_document(run, "result.json")
     if not path.exists() or not result.get("rounds"):
         return np.zeros(0)
-    return read_columns(path)["round"] * (result["seconds"] / result["rounds"])
+    return np.asarray(read_columns(path)["round"] * (result["seconds"] / result["rounds"]), np.float64)
 
 
 def _arrivals(run: RunFolder, facts: dict[str, Any]) -> Any:
