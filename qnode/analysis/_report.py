@@ -195,7 +195,7 @@ def _outcome(record: RunRecord) -> str:
         f"error, those of the readouts included. Populations: first digit {escape(first)}, second {escape(second)}, "
         "1 = bright. All in the frame right after the herald.</p>"
     )
-    head = ("", "measured", "predicted", "difference")
+    head = ("", "measured", "predicted", "apart")
     return section(
         "What came out", note, f'<div class="charts">{"".join(charts)}</div>', table(head, rows), _readout(record)
     )
@@ -207,17 +207,18 @@ def _rows(
     expected: Mapping[str, Mapping[str, float]],
     fidelity: float | None,
 ) -> Iterator[tuple[str, str, str, str]]:
+    yield f"{bell}\u00a0heralds", f"{estimate['heralds']:,}", "", ""
     measured = []
     for kind, name in (("correlators", "⟨{}⟩"), ("populations", "P({})")):
         for which, one in estimate.get(kind, {}).items():
             measured.append((f"{bell} {name.format(which)}", one, expected.get(kind, {}).get(which)))
     if estimate.get("fidelity") is not None:
         both = {"value": estimate["fidelity"], "error": estimate["fidelity_err"]}
-        measured.append((f"{bell} fidelity, {estimate['heralds']:,} heralds", both, fidelity))
+        measured.append((f"{bell} fidelity", both, fidelity))
     for name_, one, predicted in measured:
         value, error = one["value"], one["error"]
         shown = "" if predicted is None else f"{predicted:.3f}"
-        yield name_, _with_error(value, error, 3), shown, _sigmas(value, error, predicted)
+        yield name_.replace(" ", "\u00a0"), _with_error(value, error, 3), shown, _sigmas(value, error, predicted)
 
 
 def _readout(record: RunRecord) -> str:
@@ -237,7 +238,7 @@ def _heralds(record: RunRecord) -> str:
     if any(one.counts.any() for one in record.arrivals):
         names = ("",) if len(record.arrivals) == 1 else ("first window", "second window")
         charts += [arrival_chart(one, name) for one, name in zip(record.arrivals, names, strict=True)]
-    note = '<p class="note">Arrivals: every tag of both detectors, by its time in the attempt; the detection window is shaded.</p>'
+    note = '<p class="note">Arrivals: every tag of both detectors by its time in the attempt; detection window shaded.</p>'
     return (
         section("When heralds and photons came", f'<div class="charts">{"".join(charts)}</div>', note)
         if charts

@@ -110,12 +110,12 @@ def arrival_chart(arrivals: Arrivals, which: str) -> str:
     """
     edges = arrivals.edges_ps / 1e3
     highest = float(max(arrivals.counts.max(), 1))
-    x = Scale(float(edges[0]), float(edges[-1]), "time after the first window opens (ns)")
+    x = Scale(float(edges[0]), float(edges[-1]), f"time after the {which and 'first '}window opens (ns)")
     y = Scale(0.5, 10.0 ** np.ceil(np.log10(highest * 1.5)), "tags a bin", log=True)
     inside = (arrivals.edges_ps[:-1] >= arrivals.open_ps) & (arrivals.edges_ps[:-1] < arrivals.close_ps)
     alt = (
-        f"Arrival times around the {which or 'detection window'}: {int(arrivals.counts[:, inside].sum()):,} tags in the window, "
-        f"{int(arrivals.counts[:, ~inside].sum()):,} beside it"
+        f"Arrival times around the {which or 'detection window'}: "
+        f"{int(arrivals.counts[:, inside].sum()):,} tags in the window, {int(arrivals.counts[:, ~inside].sum()):,} beside it"
     )
     chart = Chart("Arrivals" + (f", {which}" if which else ""), alt, x, y)
     chart.span(arrivals.open_ps / 1e3, arrivals.close_ps / 1e3)

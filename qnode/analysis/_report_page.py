@@ -56,6 +56,7 @@ svg .title{font-weight:600}svg .label{fill:var(--muted)}
 .wire.photon,.wire.light{stroke:var(--minus)}.wire.herald{stroke:var(--herald)}.wire.microwave{stroke:var(--plus)}
 .wire.pps{stroke:var(--pps)}.wire.clock{stroke:var(--quiet);stroke-dasharray:2 3}
 .head.photon{fill:var(--minus)}.head.herald{fill:var(--herald)}
+@media(max-width:480px){main{padding:8px}section{padding:12px}table{font-size:.82rem}th,td{padding-right:.6em}}
 @media print{body{background:#fff}section,.tile{break-inside:avoid}}
 """
 
