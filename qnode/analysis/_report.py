@@ -233,17 +233,16 @@ def _readout(record: RunRecord) -> str:
 
 def _heralds(record: RunRecord) -> str:
     charts = []
-    if len(record.heralds_s) and record.result.get("seconds"):
-        charts.append(heralds_chart(record.heralds_s, record.result["seconds"], record.predicted.get("rate_hz")))
     if any(one.counts.any() for one in record.arrivals):
         names = ("",) if len(record.arrivals) == 1 else ("first window", "second window")
         charts += [arrival_chart(one, name) for one, name in zip(record.arrivals, names, strict=True)]
-    note = '<p class="note">Arrivals: every tag of both detectors by its time in the attempt; detection window shaded.</p>'
-    return (
-        section("When heralds and photons came", f'<div class="charts">{"".join(charts)}</div>', note)
-        if charts
-        else ""
-    )
+    if len(record.heralds_s) and record.result.get("seconds"):
+        charts.append(heralds_chart(record.heralds_s, record.result["seconds"], record.predicted.get("rate_hz")))
+    if not charts:
+        return ""
+    note = "Arrivals: every tag of both detectors by its time in the attempt; the detection window is shaded."
+    drawn = f'<div class="charts">{"".join(charts)}</div><p class="note">{note}</p>'
+    return section("When photons and heralds came", drawn)
 
 
 def _ledger(record: RunRecord) -> str:
