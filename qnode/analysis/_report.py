@@ -93,7 +93,7 @@ def leaves(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(document, list | tuple) and document and all(isinstance(one, Mapping | list) for one in document):
         for place, value in enumerate(document):
             yield from leaves(value, f"{path}[{place}]")
-    else:
+    elif path:
         yield path, document
 
 
@@ -107,10 +107,15 @@ def _simulated(record: RunRecord) -> str:
     if not names:
         return ""
     total = sum(len(site.instruments) for site in record.lab.sites.values()) if record.lab else None
-    who = f"All {total} instruments" if total == len(names) else f"{len(names)} instruments"
+    of_all = f"{len(names)} of {total}" if total else str(len(names))
+    who = f"All {total} instruments were" if total == len(names) else f"{of_all} instruments {_was(len(names))}"
     listed = ", ".join(f"<code>{escape(name)}</code>" for name in names)
-    text = f"<p><b>{who} were simulated.</b> No number on this page was measured with them in a laboratory: {listed}.</p>"
+    text = f"<p><b>{who} simulated.</b> No number on this page was measured with them in a laboratory: {listed}.</p>"
     return f'<section class="banner">{text}</section>'
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _ending(record: RunRecord) -> str:
@@ -186,7 +191,8 @@ def _outcome(record: RunRecord) -> str:
             charts.append(correlator_chart(bell, estimate["correlators"], expected.get("correlators", {})))
         if estimate.get("populations"):
             charts.append(population_chart(bell, estimate["populations"], expected.get("populations", {})))
-        rows += _rows(bell, estimate, expected, record.predicted.get("fidelity"))
+        if "heralds" in estimate:
+            rows += _rows(bell, estimate, expected, record.predicted.get("fidelity"))
     if not charts:
         return ""
     first, second = record.run.get("nodes", ("first node", "second node"))
@@ -330,7 +336,9 @@ def _what_ran(record: RunRecord) -> str:
     for name in (*names, "echo", "credit_rounds"):
         if name in run:
             words = "seed of the simulated world" if name == "world_seed" else name.replace("_", " ")
-            rows.append((words, Markup(f"<code>{escape(_shown(run[name]))}</code>")))
+            unknown = "unknown: the lab was up before this run"
+            shown = unknown if name == "world_seed" and run[name] is None else _shown(run[name])
+            rows.append((words, Markup(f"<code>{escape(shown)}</code>")))
     if digest := record.result.get("heralds_sha256"):
         rows.append(("SHA-256 of all settled heralds", Markup(f"<code>{escape(digest)}</code>")))
     rows.append(("folder", Markup(f"<code>{escape(record.folder)}</code>")))
