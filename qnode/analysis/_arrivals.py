@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qnode.errors import MisuseError
 from qnode.tags import Axis, RoundCounter, TagBlock, WindowTrain
 
 __all__ = ["Arrivals", "Detection", "arrivals"]
@@ -45,16 +46,26 @@ class Arrivals:
     open_ps: int
     close_ps: int
 
+    def __add__(self, other: Arrivals) -> Arrivals:
+        """Tags of both, around one window.
 
-def arrivals(plans: Iterable[Iterable[TagBlock]], detection: Detection) -> tuple[Arrivals, ...]:
-    """Histograms around each window, over all attempts of all rounds.
+        Raises:
+            MisuseError: other bins.
+        """
+        if not np.array_equal(self.edges_ps, other.edges_ps):
+            raise MisuseError("arrivals in different bins don't add up", hint="add those of one link's plans")
+        return Arrivals(self.edges_ps, self.counts + other.counts, self.open_ps, self.close_ps)
+
+
+def arrivals(blocks: Iterable[TagBlock], detection: Detection) -> tuple[Arrivals, ...]:
+    """Histograms around each window, over all attempts of all rounds of a plan.
 
     Args:
-        plans: of each plan a midpoint's tags in order, with the round syncs among them.
+        blocks: a midpoint's tags in order, with the round syncs among them.
         detection: where the windows are.
 
     Returns:
-        One histogram a window; no windows, no histograms.
+        One histogram a window.
     """
     bin_ps = max(detection.window_ps // BINS_A_WINDOW, 1)
     # The train begins one margin early, so that all windows of an attempt lie in one stretch of one period.
@@ -63,15 +74,16 @@ def arrivals(plans: Iterable[Iterable[TagBlock]], detection: Detection) -> tuple
     train = WindowTrain(start_ps, detection.attempt_period_ps, detection.attempts, detection.attempt_period_ps)
     bins = BINS_A_WINDOW + 2 * MARGIN_BINS
     axes = [Axis(lead_ps + at - MARGIN_BINS * bin_ps, bin_ps, bins) for at in detection.opens_ps]
-    counts = np.zeros((len(axes), len(DETECTORS), bins), np.int64)
-    for blocks in plans:
-        counters = [[RoundCounter(SYNC, train, axis, (ch,), backend="numpy") for ch in DETECTORS] for axis in axes]
-        for block in blocks:
-            for counter in (one for row in counters for one in row):
-                counter.feed(block)
-        for window, row in enumerate(counters):
-            counts[window] += np.stack([counter.result.histogram.counts for counter in row])
+    counters = [[RoundCounter(SYNC, train, axis, (ch,), backend="numpy") for ch in DETECTORS] for axis in axes]
+    for block in blocks:
+        for counter in (one for row in counters for one in row):
+            counter.feed(block)
     return tuple(
-        Arrivals(axis.edges_ps - lead_ps, counts[window], at, at + detection.window_ps)
-        for window, (axis, at) in enumerate(zip(axes, detection.opens_ps, strict=True))
+        Arrivals(
+            axis.edges_ps - lead_ps,
+            np.stack([counter.result.histogram.counts for counter in row]),
+            at,
+            at + detection.window_ps,
+        )
+        for row, axis, at in zip(counters, axes, detection.opens_ps, strict=True)
     )

@@ -53,6 +53,8 @@ class RunRecord:
     heralds_s: NDArray[np.float64]
     """When each settled herald came, seconds of played rounds."""
     arrivals: tuple[Arrivals, ...]
+    lost_tapes: tuple[str, ...]
+    """Tag files of the midpoint that can't be read; what was on them is missing in ``arrivals``."""
     round_svg: str
 
 
@@ -239,16 +241,21 @@ def _readout(record: RunRecord) -> str:
 
 def _heralds(record: RunRecord) -> str:
     charts = []
+    notes = []
     if any(one.counts.any() for one in record.arrivals):
         names = ("",) if len(record.arrivals) == 1 else ("first window", "second window")
         charts += [arrival_chart(one, name) for one, name in zip(record.arrivals, names, strict=True)]
+        notes.append(
+            "Arrivals: every tag of both detectors by its time in the attempt; the detection window is shaded."
+        )
+    if record.lost_tapes:
+        notes.append(f"Tag files that can't be read, and are not in the arrivals: {', '.join(record.lost_tapes)}.")
     if len(record.heralds_s) and record.result.get("seconds"):
         charts.append(heralds_chart(record.heralds_s, record.result["seconds"], record.predicted.get("rate_hz")))
-    if not charts:
+    if not charts and not notes:
         return ""
-    note = "Arrivals: every tag of both detectors by its time in the attempt; the detection window is shaded."
-    drawn = f'<div class="charts">{"".join(charts)}</div><p class="note">{note}</p>'
-    return section("When photons and heralds came", drawn)
+    said = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    return section("When photons and heralds came", f'<div class="charts">{"".join(charts)}</div>', said)
 
 
 def _ledger(record: RunRecord) -> str:

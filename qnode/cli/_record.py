@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from qnode.analysis import Detection, RunRecord, arrivals, draw_round, expected_readings, predict_link, report_html
+from qnode.analysis import (
+    Arrivals,
+    Detection,
+    RunRecord,
+    arrivals,
+    draw_round,
+    expected_readings,
+    predict_link,
+    report_html,
+)
 from qnode.cli._exit import say
 from qnode.client import Pairs, Progress
 from qnode.errors import QnodeError
@@ -116,6 +125,7 @@ def write_report(run: RunFolder, path: Path) -> Path:
     """
     facts = read_document(run, "run.json")
     lab = _lab(run)
+    histograms, lost_tapes = _arrivals(run, facts)
     _make(run, "predict.json", lambda: _prediction(run, facts))
     _make(run, "round.svg", lambda: _drawing(lab, facts))
     drawing = run.path / "round.svg"
@@ -126,7 +136,8 @@ def write_report(run: RunFolder, path: Path) -> Path:
         predicted=read_document(run, "predict.json"),
         lab=lab,
         heralds_s=_herald_times_s(run),
-        arrivals=_arrivals(run, facts),
+        arrivals=histograms,
+        lost_tapes=lost_tapes,
         round_svg=drawing.read_text(encoding="utf-8") if drawing.exists() else "",
     )
     draft = path.with_name(f".{path.name}.draft")
@@ -200,10 +211,19 @@ def _herald_times_s(run: RunFolder) -> np.ndarray[tuple[int, ...], np.dtype[np.f
     return np.asarray(read_columns(path)["round"] * (result["seconds"] / result["rounds"]), np.float64)
 
 
-def _arrivals(run: RunFolder, facts: dict[str, Any]) -> Any:
-    """Histograms of the midpoint's tapes, whatever there is of them."""
+def _arrivals(run: RunFolder, facts: dict[str, Any]) -> tuple[tuple[Arrivals, ...], tuple[str, ...]]:
+    """Histograms of the midpoint's tapes, and the tapes that can't be read; the spool of a killed daemon is one, too."""
     if "detection" not in facts:
-        return ()
-    tapes = sorted((run.path / facts["midpoint"]).glob("tags-*.parquet"))
+        return (), ()
+    folder = run.path / facts["midpoint"]
     detection = Detection(**{**facts["detection"], "opens_ps": tuple(facts["detection"]["opens_ps"])})
-    return arrivals((open_tags(tape, backend="numpy") for tape in tapes), detection)
+    found, lost = [], []
+    for plan in sorted({path.stem for path in folder.glob("tags-*") if path.suffix in (".parquet", ".arrow")}):
+        archive = folder / f"{plan}.parquet"
+        tape = archive if archive.exists() else archive.with_suffix(".arrow")
+        try:
+            found.append(arrivals(open_tags(tape, backend="numpy"), detection))
+        except (OSError, ValueError, QnodeError):
+            # pyarrow's own errors are ValueErrors and OSErrors.
+            lost.append(f"{folder.name}/{tape.name}")
+    return tuple(sum(same[1:], same[0]) for same in zip(*found, strict=True)), tuple(lost)

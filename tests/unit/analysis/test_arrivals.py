@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from qnode.analysis import Detection, arrivals
+from qnode.errors import MisuseError
 from qnode.tags import TagBlock
 
 ROUND_PS = 1_000_000
@@ -37,7 +39,7 @@ def test_each_tag_counts_in_its_window_at_its_time_after_the_first_opening():
         (2, 250_000, 1),  # after both attempts
         (2, 35_000, 4),  # the herald line is no detector
     )
-    first, second = arrivals([[block]], DETECTION)
+    first, second = arrivals([block], DETECTION)
     assert (first.open_ps, first.close_ps, second.open_ps, second.close_ps) == (0, 25_000, 40_000, 65_000)
     assert at(first.counts[0], first.edges_ps) == {0: 2}
     assert at(first.counts[1], first.edges_ps) == {-1_000: 1, 24_000: 1, 25_000: 1}
@@ -48,8 +50,14 @@ def test_each_tag_counts_in_its_window_at_its_time_after_the_first_opening():
 
 def test_plans_are_counted_apart_and_added():
     one, other = tape((0, 30_000, 1)), tape((1, 31_000, 1), (1, 32_500, 2))
-    (first, _) = arrivals([[one], [other]], DETECTION)
+    first = arrivals([one], DETECTION)[0] + arrivals([other], DETECTION)[0]
     assert at(first.counts.sum(axis=0), first.edges_ps) == {0: 1, 1_000: 1, 2_000: 1}
+
+
+def test_another_window_does_not_add_up():
+    first, second = arrivals([], DETECTION)
+    with pytest.raises(MisuseError, match="different bins"):
+        first + second
 
 
 def test_no_tape_is_an_empty_histogram():

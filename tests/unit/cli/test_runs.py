@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import pytest
 
 from qnode.cli import _record, _runs
 from qnode.cli._record import keep, opening_facts, reached, try_report, write_report
-from qnode.client import Pair, Pairs, PlayedPlan, Progress, pairs_document
+from qnode.cli._run import heralding_document as pairs_document
+from qnode.client import Pair, Pairs, PlayedPlan, Progress
 from qnode.errors import QnodeError
 from qnode.heralds import LinkPrograms
 from qnode.labfile import load_lab, load_world
 from qnode.runs import RunFolder, read_columns
+from qnode.tags import Recorder, TagBlock, write_tags
 
 LAB = Path(__file__).parents[3] / "config" / "two_nodes.yaml"
 SCREEN = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
@@ -74,7 +75,15 @@ def test_a_run_leaves_all_that_its_page_needs(run: RunFolder) -> None:
     report = kept(run)
     assert report == run.path / "report.html"
     names = {path.name for path in run.path.iterdir()}
-    assert names == {"run.json", "lab.yaml", "result.json", "pairs.parquet", "predict.json", "round.svg", "report.html"}
+    assert names == {
+        "run.json",
+        "lab.yaml",
+        "result.json",
+        "pairs.parquet",
+        "predict.json",
+        "round.svg",
+        "report.html",
+    }
     assert run.read("run.json")["state"] == "done"
     assert run.read("predict.json")["fidelity"] == pytest.approx(0.6506, abs=1e-4)  # as the README prints it
     assert "<svg" in (run.path / "round.svg").read_text(encoding="utf-8")
@@ -107,8 +116,7 @@ def test_show_prints_a_summary_for_people(run: RunFolder, capsys: pytest.Capture
     assert "simulated: alice.awg" in out
     assert "alice-bob: 2 settled heralds" in out
     assert f"report {run.path / 'report.html'}" in out
-    with pytest.raises(ValueError, match="Expecting value"):
-        json.loads(out)
+    assert '"result"' not in out
 
 
 def test_json_is_one_document_and_writes_nothing(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,8 +211,6 @@ def test_a_prediction_once_made_stays(run: RunFolder) -> None:
 
 
 def test_tapes_of_all_plans_are_in_the_arrivals(run: RunFolder) -> None:
-    from qnode.tags import TagBlock, write_tags
-
     folder = run.path / "midpoint"
     folder.mkdir()
     open_ps = run.read("run.json")["detection"]["first_open_ps"]
@@ -216,7 +222,14 @@ def test_tapes_of_all_plans_are_in_the_arrivals(run: RunFolder) -> None:
     assert "Arrival times around the detection window: 2 tags in the window, 0 beside it" in page
 
 
-def test_a_lost_folder_of_tags_is_no_fault(run: RunFolder) -> None:
-    kept(run)
-    shutil.rmtree(run.path / "midpoint", ignore_errors=True)
-    assert "Arrivals" not in write_report(run, run.path / "report.html").read_text(encoding="utf-8")
+def test_the_spool_of_a_killed_daemon_counts_and_a_damaged_tape_is_named(run: RunFolder) -> None:
+    folder = run.path / "midpoint"
+    folder.mkdir()
+    open_ps = run.read("run.json")["detection"]["first_open_ps"]
+    recorder = Recorder(folder / "tags-aa.arrow")
+    recorder.put(TagBlock(np.array([0, open_ps]), np.array([3, 2], np.uint8)))
+    recorder.close()
+    (folder / "tags-bb.parquet").write_bytes(b"PAR1 and then nothing")
+    page = write_report(run, run.path / "report.html").read_text(encoding="utf-8")
+    assert "Arrival times around the detection window: 1 tags in the window, 0 beside it" in page
+    assert "midpoint/tags-bb.parquet" in page
