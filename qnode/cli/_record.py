@@ -96,7 +96,7 @@ def _pair_columns(result: Pairs, facts: dict[str, Any]) -> dict[str, Any]:
         columns["click_ps"]
         - facts["herald_open_ps"]
         - in_plan * result.round_period_ps
-        - columns["attempt"] * facts["detection"]["attempt_period_ps"]
+        - columns["attempt"].astype(np.int64) * facts["detection"]["attempt_period_ps"]
     )
     return columns
 
