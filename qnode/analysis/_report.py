@@ -179,7 +179,7 @@ def _tiles(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     if result.get("p_herald"):
         value, error = result["p_herald"] * 1e6, result["p_herald_err"] * 1e6
         expected = predicted["p_herald"] * 1e6 if "p_herald" in predicted else None
-        yield "heralds per million attempts", _with_error(value, error, 1), _beside(value, error, expected, 1)
+        yield "p per attempt (10⁻⁶)", _with_error(value, error, 1), _beside(value, error, expected, 1)
     yield "lab time (s)", f"{result.get('seconds', 0):.1f}", f"{result.get('rounds', 0):,} rounds"
 
 

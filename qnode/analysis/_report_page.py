@@ -25,8 +25,8 @@ background:var(--muted);vertical-align:middle}
 .pill.done{background:var(--good)}.pill.failed,.pill.interrupted{background:var(--minus)}
 .banner{border-left:4px solid var(--herald)}.banner.bad{border-left-color:var(--minus)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(156px,1fr));gap:10px;margin:12px 0}
-.tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 14px}
-.tile b{display:block;font-size:clamp(1.05rem,4.2vw,1.3rem);font-weight:650;line-height:1.35;white-space:nowrap}
+.tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px}
+.tile b{display:block;font-size:1.15rem;font-weight:650;line-height:1.35;white-space:nowrap}
 .tile span{color:var(--muted);font-size:.85rem;display:block}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(400px,100%),1fr));gap:14px}
 .scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
