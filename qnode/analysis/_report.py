@@ -378,7 +378,9 @@ def _shown(value: Any) -> str:
 
 
 def _raw(record: RunRecord) -> str:
-    rows = [(name, Markup(f"<code>{escape(_shown(value))}</code>")) for name, value in leaves(record.result)]
+    # Heralds that were taken back have their own table: there may be as many as there were rounds.
+    numbers = {name: value for name, value in record.result.items() if name != "expired"}
+    rows = [(name, Markup(f"<code>{escape(_shown(value))}</code>")) for name, value in leaves(numbers)]
     inner = table(("key of result.json", "value"), rows, numbers_from=9)
     if not inner:
         return ""

@@ -264,6 +264,13 @@ def test_the_ledger_has_all_parties_with_every_mask_and_expiry():
     assert "3 parties counted from their own wires, and agree in every class." in made.text
 
 
+def test_a_page_stays_small_however_many_heralds_are_taken_back():
+    many = [[round_, 3, "late"] for round_ in range(50_000)]
+    html = report_html(record(result={**RESULT, "expired": many}))
+    assert len(html) < 1_500_000
+    assert "The first 200 of 50,000." in html
+
+
 def test_parties_that_disagree_are_not_hidden():
     accounting = {**RESULT["accounting"], "bob": {**RESULT["accounting"]["bob"], "failed": 7}}
     made = page(record(result={**RESULT, "accounting": accounting}))
