@@ -1,10 +1,13 @@
 """Closed forms and estimators: numbers and arrays in, numbers with errors out.
 
-`predict_link` says what the physics gives; `correlator`, `populations` and `bell_fidelity` say what was measured.
+`predict_link` says what the physics gives; `correlator`, `populations` and `bell_fidelity` say what was measured;
+`report_html` sets both side by side.
 """
 
+from qnode.analysis._arrivals import Arrivals, Detection, arrivals
 from qnode.analysis._bell import BELL_SIGNS, LABELS, chsh_fixed, chsh_maximum, correlation_matrix
 from qnode.analysis._estimate import Estimate, combine, proportion, wilson_interval
+from qnode.analysis._expected import expected_readings
 from qnode.analysis._links import (
     HeraldedPair,
     dark_probability,
@@ -23,15 +26,21 @@ from qnode.analysis._readout import (
     correlator,
     populations,
 )
+from qnode.analysis._report import RunRecord, report_html
+from qnode.analysis._report_round import draw_round
 
 __all__ = [
     "BELL_SIGNS",
     "LABELS",
+    "Arrivals",
+    "Detection",
     "Estimate",
     "HeraldedPair",
     "LinkPrediction",
     "OutcomeCounts",
     "Readout",
+    "RunRecord",
+    "arrivals",
     "bell_fidelity",
     "chsh_fixed",
     "chsh_fixed_estimate",
@@ -41,6 +50,8 @@ __all__ = [
     "correlator",
     "dark_probability",
     "double_click",
+    "draw_round",
+    "expected_readings",
     "fibre_transmission",
     "herald_rate_hz",
     "node_efficiency",
@@ -49,6 +60,7 @@ __all__ = [
     "predict",
     "predict_link",
     "proportion",
+    "report_html",
     "share_in_window",
     "single_click",
     "wilson_interval",

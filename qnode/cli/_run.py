@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from qnode.analysis import LinkPrediction, predict_link
 from qnode.cli._exit import say
+from qnode.cli._record import keep, read_document
 from qnode.cli._session import Display, Session, SessionOptions, StatusLine, conduct
+from qnode.cli._summary import print_accounting, print_result
 from qnode.client import Pairs
 from qnode.experiments import HeraldingOptions, run_heralding
-from qnode.labfile import Lab, LabFileError, Link, load_world
-from qnode.runs import DataFolderError, RunFolder
+from qnode.labfile import Link
+from qnode.runs import DataFolderError
 
 __all__ = ["herald", "heralding", "heralding_document"]
 
@@ -46,31 +46,26 @@ def herald(session: Session, options: HeraldingOptions, display: Display, *, as_
         session, lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell), display
     )
     document = heralding_document(result, link, session.simulated)
-    state = "done" if result.ended == "done" else "failed"
-    unwritten: DataFolderError | None = None
+    report, unwritten = None, None
     try:
-        run.write("result.json", document)
-        run.close(state, **({} if state == "done" else {"error": result.ended}))
+        report = keep(run, result, document)
     except DataFolderError as error:
         unwritten = error  # a full disk must not cost the person the result too
     if as_json:
         sys.stdout.write(json.dumps(document) + "\n")
     else:
-        _show(result, document, _prediction(session.lab_path, session.lab, link), run)
+        console = Console()
+        print_result(console, document, read_document(run, "predict.json"))
+        print_accounting(console, document)
+        console.print(f"run {result.run_id}, in {run.path}", soft_wrap=True)
+        if report is not None:
+            console.print(f"report in {report}", soft_wrap=True)
     if result.ended != "done":
         say(f"qnode: the run ended early: {result.ended}")
         return 1
     if unwritten is not None:
         raise unwritten
     return 0
-
-
-def _prediction(lab_path: Path, lab: Lab, link: Link) -> LinkPrediction | None:
-    """What the physics says, where the lab file has a world to say it of."""
-    try:
-        return predict_link(lab, load_world(lab_path), link)
-    except LabFileError:
-        return None
 
 
 def heralding_document(result: Pairs, link: Link, simulated: list[str]) -> dict[str, Any]:
@@ -102,6 +97,9 @@ def heralding_document(result: Pairs, link: Link, simulated: list[str]) -> dict[
                 "correlators": {
                     name: {"value": c.value, "error": c.error} for name, c in estimate.correlators.items()
                 },
+                "populations": {
+                    label: {"value": p.value, "error": p.error} for label, p in estimate.populations.items()
+                },
             }
             for bell, estimate in result.bells().items()
         },
@@ -117,68 +115,6 @@ def heralding_document(result: Pairs, link: Link, simulated: list[str]) -> dict[
         "tags": {party: answer.get("tags", {}) for party, answer in result.accounting.items()},
         "expired": result.expired,
         "heralds_sha256": result.sha256(),
+        "plans": result.accounting.get(link.via, {}).get("plans", []),
         "simulated": simulated,
     }
-
-
-def _show(result: Pairs, document: dict[str, Any], predicted: LinkPrediction | None, run: RunFolder) -> None:
-    console = Console()
-    console.print(f"{result.link}: {len(result):,} settled heralds in {result.seconds:.1f} s of lab time")
-    table = Table()
-    table.add_column("")
-    table.add_column("measured", justify="right")
-    table.add_column("predicted", justify="right")
-    for name, value, error, expected, digits in _rows(document, predicted):
-        measured = f"{value:.{digits}f} ± {error:.{digits}f}"
-        table.add_row(name, measured, "" if expected is None else f"{expected:.{digits}f}")
-    console.print(table)
-    console.print("where every slot went, as each party counted")
-    accounts = Table()
-    accounts.add_column("")
-    for party in document["accounting"]:
-        accounts.add_column(party, justify="right", no_wrap=True)
-    for name in ("slots", "not_played", "failed", "heralded", "vetoed", "masked", "expired"):
-        counted = (f"{sums.get(name, 0):,}" for sums in document["accounting"].values())
-        accounts.add_row(name.replace("_", " "), *counted, end_section=name == "slots")
-    console.print(accounts)
-    reasons = document["reasons"].get(next(reversed(document["reasons"])), {})
-    for kind in ("masked", "expired"):
-        for reason, slots in reasons.get(kind, {}).items():
-            console.print(f"{kind}: {slots:,} slots, {reason.replace('_', ' ')}")
-    console.print(f"run {result.run_id}, in {run.path}", soft_wrap=True)
-
-
-def _rows(
-    document: dict[str, Any], predicted: LinkPrediction | None
-) -> list[tuple[str, float, float, float | None, int]]:
-    rows: list[tuple[str, float, float, float | None, int]] = [
-        ("rate [Hz]", document["rate_hz"], document["rate_hz_err"], predicted.rate_hz if predicted else None, 2),
-        (
-            "p per attempt [1e-6]",
-            document["p_herald"] * 1e6,
-            document["p_herald_err"] * 1e6,
-            predicted.p_herald * 1e6 if predicted else None,
-            1,
-        ),
-    ]
-    fidelity = predicted.fidelity if predicted else None
-    for bell, estimate in document["bell_states"].items():
-        expected = _correlators(bell, predicted)
-        for name, correlator in estimate["correlators"].items():
-            rows.append((f"{bell} {name}", correlator["value"], correlator["error"], expected.get(name), 3))
-        if estimate["fidelity"] is not None:
-            rows.append((f"{bell} F", estimate["fidelity"], estimate["fidelity_err"], fidelity, 3))
-    if document["fidelity"] is not None:
-        rows.append(("F", document["fidelity"], document["fidelity_err"], fidelity, 3))
-    return rows
-
-
-def _correlators(bell: str, predicted: LinkPrediction | None) -> dict[str, float]:
-    """Correlators of the predicted state; its XX and YY follow from fidelity and populations."""
-    if predicted is None:
-        return {}
-    odd = predicted.populations["01"] + predicted.populations["10"]
-    even = predicted.populations["00"] + predicted.populations["11"]
-    coherence = 2 * predicted.fidelity - odd
-    sign = 1 if bell == "psi+" else -1
-    return {"XX": sign * coherence, "YY": sign * coherence, "ZZ": even - odd}

@@ -16,6 +16,7 @@ from rich.status import Status
 
 from qnode.cli._exit import say
 from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
+from qnode.cli._record import opening_facts, reached, try_report
 from qnode.cli._up import lab_up
 from qnode.client import LabConnection, Progress
 from qnode.daemons import Child, Supervisor
@@ -123,10 +124,12 @@ class Session:
         self.lab, self.world, self.folder = load_whole(options.lab_path, options.data)
         self.link = _link(self.lab, options.link_name)
         self.speed = parse_speed(options.speed)
-        checked_programs(self.lab_path, self.lab, self.link)
+        self.programs = checked_programs(self.lab_path, self.lab, self.link)
         self.experiment = experiment
         self.run_folder = RunFolder(self.folder, experiment=experiment)
         self.simulated = simulated_instruments(self.lab)
+        self.last_progress: Progress | None = None
+        """How far the experiment is."""
         self._connection: LabConnection | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._deaths: list[str] = []
@@ -144,6 +147,7 @@ class Session:
                 "seed": self.seed,
                 "speed": self.speed,
                 "simulated": self.simulated,
+                **opening_facts(self.lab, self.link, self.world, self.seed, self.programs),
             },
         )
 
@@ -167,15 +171,27 @@ class Session:
             LabConnection(self.lab_path, self.folder) as connection,
         ):
             self._connection = connection
+            if supervisor is None:
+                # Whoever brought the lab up chose the seed of its world.
+                self.run_folder.update(world_seed=None)
             await connection.require_same_lab()
             display.connected(connection, supervisor)
             try:
                 await connection.await_ready()
-                result = await experiment(connection, display.progress)
+                result = await experiment(connection, self._follow(display))
                 await self._complete(result, supervisor)
             finally:
                 display.closing()
             return result
+
+    def _follow(self, display: Display) -> Callable[[Progress], None]:
+        """The display's progress, kept for the record of a run that ends early."""
+
+        def follow(progress: Progress) -> None:
+            self.last_progress = progress
+            display.progress(progress)
+
+        return follow
 
     async def _complete(self, result: Outcome, supervisor: Supervisor | None) -> None:
         """After an early end: wait for restarted daemons, so that the sums of all three can be compared."""
@@ -238,12 +254,14 @@ def conduct(
             result = asyncio.run(session.play(experiment, display))
     except (KeyboardInterrupt, asyncio.CancelledError):
         with contextlib.suppress(DataFolderError):
-            run.close("interrupted")
+            run.close("interrupted", **reached(session.last_progress))
+        try_report(run)
         say("qnode: interrupted; the plan was aborted and the run ended")
         raise KeyboardInterrupt from None
     except QnodeError as error:
         with contextlib.suppress(DataFolderError):  # the reason to tell is the first one
-            run.close("failed", error=str(error))
+            run.close("failed", error=str(error), **reached(session.last_progress))
+        try_report(run)
         raise
     for line in _tag_losses(result):
         say(f"qnode: {line}")

@@ -186,12 +186,14 @@ def runs(
 def show(
     run: Annotated[str, typer.Argument(help="Run, or the beginning of its name; `last`.")],
     data: Annotated[Path, typer.Option("--data", help="Data folder.")] = Path("qnode-data"),
+    open_it: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the report there, not into the run's folder.")] = None,
     json: Json = False,
 ) -> None:
-    """Show a run: result, accounting, where its files are."""
+    """Show a run: result, accounting, report, where its files are."""
     from qnode.cli import _runs
 
-    _guard(_runs.show_run, run, data, json)
+    _guard(_runs.show_run, run, data, json, open_it, html)
 
 
 @app.command()

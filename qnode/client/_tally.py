@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from qnode.analysis import Estimate, OutcomeCounts, Readout, bell_fidelity, combine, correlator
+from qnode.analysis import Estimate, OutcomeCounts, Readout, bell_fidelity, combine, correlator, populations
 from qnode.client._pair import Pair
 
 __all__ = ["BellEstimate", "PairTally", "mean_fidelity"]
@@ -20,14 +20,17 @@ class BellEstimate:
     """XX, YY, ZZ, corrected for readout; those that were read."""
     fidelity: Estimate | None
     """None until all three correlators are there."""
+    populations: dict[str, Estimate] = field(default_factory=dict)
+    """"00", "01", "10", "11", first digit the first node, 1 = bright, in the frame right after the herald; corrected for
+    readout. Empty without rounds that were read in Z."""
 
 
 @dataclass
 class _Cells:
     """Pairs of one Bell state read in one pair of bases."""
 
-    sign: int
-    """Product of the signs from raw outcomes to the frame after the herald; the same for all pairs of these bases."""
+    signs: tuple[int, int]
+    """Of each node, from raw outcomes to the frame after the herald; the same for all pairs of these bases."""
     counts: dict[tuple[bool, bool], int] = field(
         default_factory=lambda: {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
     )
@@ -50,7 +53,7 @@ class PairTally:
             self._heralds[pair.bell] = self._heralds.get(pair.bell, 0) + 1
             key = (pair.bell, pair.bases)
             if key not in self._cells:
-                self._cells[key] = _Cells(_sign(pair))
+                self._cells[key] = _Cells(_signs(pair))
             self._cells[key].counts[pair.bright] += 1
 
     def bells(self, first: Readout, second: Readout) -> dict[str, BellEstimate]:
@@ -67,10 +70,14 @@ class PairTally:
                 cells = self._cells.get((bell, (basis, basis)))
                 if cells is not None:
                     counts = OutcomeCounts(*cells.counts.values())
-                    correlators[2 * basis] = correlator(counts, first, second, cells.sign)
+                    correlators[2 * basis] = correlator(counts, first, second, cells.signs[0] * cells.signs[1])
             fidelity = bell_fidelity(bell, correlators) if len(correlators) == 3 else None
-            estimates[bell] = BellEstimate(heralds, correlators, fidelity)
+            estimates[bell] = BellEstimate(heralds, correlators, fidelity, self._populations(bell, first, second))
         return estimates
+
+    def _populations(self, bell: str, first: Readout, second: Readout) -> dict[str, Estimate]:
+        cells = self._cells.get((bell, ("Z", "Z")))
+        return {} if cells is None else populations(OutcomeCounts(*cells.counts.values()), first, second, cells.signs)
 
 
 def mean_fidelity(estimates: Mapping[str, BellEstimate]) -> Estimate | None:
@@ -80,6 +87,8 @@ def mean_fidelity(estimates: Mapping[str, BellEstimate]) -> Estimate | None:
     return combine(terms) if terms and len(terms) == len(estimates) else None
 
 
-def _sign(pair: Pair) -> int:
-    raw = (1 if pair.bright[0] else -1) * (1 if pair.bright[1] else -1)
-    return raw * pair.outcomes[0] * pair.outcomes[1]
+def _signs(pair: Pair) -> tuple[int, int]:
+    first, second = (
+        outcome if bright else -outcome for outcome, bright in zip(pair.outcomes, pair.bright, strict=True)
+    )
+    return first, second

@@ -319,10 +319,14 @@ class Party:
         }
 
     async def _accounting(self, params: Any) -> dict[str, Any]:
-        """Sums over the plans of a run, from this party's own books, and what became of its tags."""
+        """Sums over the plans of a run, from this party's own books, the plans, and what became of its tags."""
         run_id = params["run_id"]
-        books = (book for book in self.books.values() if book.plan.run_id == run_id)
-        return {**run_accounting(books), "tags": self.tapes.of_run(run_id)}
+        books = [book for book in self.books.values() if book.plan.run_id == run_id]
+        return {
+            **run_accounting(books),
+            "plans": [_plan_facts(book) for book in books],
+            "tags": self.tapes.of_run(run_id),
+        }
 
     async def _stop(self, _params: Any) -> None:
         asyncio.get_running_loop().call_soon(self.stopping.set)
@@ -343,6 +347,21 @@ def run_accounting(books: Any) -> dict[str, Any]:
             for reason, slots in by_reason.items():
                 reasons[name][reason] = reasons[name].get(reason, 0) + slots
     return {"rounds": rounds, "slots": sums, "reasons": reasons}
+
+
+def _plan_facts(book: PlanBook) -> dict[str, Any]:
+    """What a run's record keeps of a plan."""
+    plan = book.plan
+    return {
+        "plan_id": plan.plan_id,
+        "kind": plan.kind,
+        "t0_tai_s": plan.t0_tai_s,
+        "first_round": plan.first_round,
+        "rounds": plan.rounds,
+        "settled_rounds": book.ledger.settled_rounds,
+        "ended": "" if book.end is None else book.end.reason,
+        "sequences": dict(plan.sequences),
+    }
 
 
 def stop_with_parent(fd: int, stopping: asyncio.Event) -> None:

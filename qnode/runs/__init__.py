@@ -1,5 +1,6 @@
 """Runs: what a run leaves on disk. `Journal` is the append-only record file that survives kill -9."""
 
+from qnode.runs._columns import read_columns, write_columns
 from qnode.runs._errors import DataFolderError, writing
 from qnode.runs._folder import RunFolder, find_run, list_runs
 from qnode.runs._journal import Journal, JournalError, Record
@@ -16,5 +17,7 @@ __all__ = [
     "log_event",
     "merged_log",
     "open_log",
+    "read_columns",
+    "write_columns",
     "writing",
 ]

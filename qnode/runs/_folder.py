@@ -13,12 +13,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+from qnode import __version__
 from qnode.errors import MisuseError
 from qnode.runs._errors import writing
 
 __all__ = ["RunFolder", "find_run", "list_runs"]
 
-VERSIONS_OF = ("qnode", "qcodes", "numpy", "pyzmq", "pulsestreamer", "pyvisa", "pyvisa-py", "pyserial")
+VERSIONS_OF = (
+    "qcodes",
+    "numpy",
+    "pyzmq",
+    "msgspec",
+    "pyarrow",
+    "pulsestreamer",
+    "pyvisa",
+    "pyvisa-py",
+    "pyserial",
+)
 
 
 class RunFolder:
@@ -44,7 +55,9 @@ class RunFolder:
         with writing(self.path):
             self.path.mkdir(parents=True)
             shutil.copyfile(lab_path, self.path / "lab.yaml")
-        self.write("run.json", {"run": self.run_id, "state": "running", **what, "versions": _versions()})
+        started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        head = {"run": self.run_id, "state": "running", "started": started}
+        self.write("run.json", {**head, **what, "versions": _versions()})
 
     def read(self, name: str) -> dict[str, Any]:
         """A document of this run."""
@@ -67,13 +80,17 @@ class RunFolder:
                     draft.unlink(missing_ok=True)
                 raise
 
+    def update(self, **more: Any) -> None:
+        """Add to what ``run.json`` says."""
+        self.write("run.json", {**self.read("run.json"), **more})
+
     def close(self, state: str, **more: Any) -> None:
         """Say how the run ended.
 
         Raises:
             DataFolderError: the disk is full or does not let us.
         """
-        self.write("run.json", {**self.read("run.json"), "state": state, **more})
+        self.update(state=state, **more)
 
 
 def list_runs(data_folder: Path) -> list[dict[str, Any]]:
@@ -107,7 +124,7 @@ def find_run(data_folder: Path, name: str) -> RunFolder:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+    versions = {"qnode": __version__, "python": platform.python_version()}
     for name in VERSIONS_OF:
         try:
             versions[name] = importlib.metadata.version(name)

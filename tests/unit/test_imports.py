@@ -23,7 +23,7 @@ ALLOWED = {
     "qnode.experiments": set(),
     "qnode.heralds": {"msgspec", "numpy"},
     "qnode.labfile": {"pydantic", "pydantic_core", "ruamel"},
-    "qnode.runs": set(),
+    "qnode.runs": {"numpy", "pyarrow"},
     "qnode.tags": {"matplotlib", "numba", "numpy", "pyarrow"},
     "drivers._cores": {"serial"},
     "drivers.cobolt": {"qcodes", "serial"},

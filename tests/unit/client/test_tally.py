@@ -53,6 +53,19 @@ def test_correlators_and_fidelity_by_hand():
     assert bell.fidelity.value == pytest.approx((1 + 0.5 + 1.0 + 0.5) / 4)
 
 
+@pytest.mark.parametrize(("signs", "mostly"), [((-1, -1), "10"), ((1, 1), "01"), ((-1, 1), "11"), ((1, -1), "00")])
+def test_populations_are_in_the_frame_after_the_herald(signs, mostly):
+    """Bright at the first node, dark at the second in three of four; Z = -1 is "1". An even flip keeps them apart."""
+    some = pairs("ZZ", "+-", "+-", "+-", "++", signs=signs)
+    estimated = PairTally(some).bells(ALICE, BOB)["psi+"].populations
+    assert estimated[mostly].value == pytest.approx(0.75)
+    assert sum(one.value for one in estimated.values()) == pytest.approx(1.0)
+
+
+def test_rounds_that_were_not_read_in_z_say_nothing_of_populations():
+    assert PairTally(pairs("XX", "++", "+-")).bells(ALICE, BOB)["psi+"].populations == {}
+
+
 @pytest.mark.parametrize(("signs", "xx"), [((1, 1), 0.5), ((1, -1), -0.5), ((-1, 1), -0.5), ((-1, -1), 0.5)])
 def test_outcomes_are_in_the_frame_after_the_herald(signs, xx):
     """The raw reports agree in three of four pairs; each node's sign turns its own outcome."""

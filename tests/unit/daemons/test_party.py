@@ -11,7 +11,7 @@ import pytest
 
 from qnode.daemons._party import Party, endpoint_of, run_accounting, stop_with_parent
 from qnode.errors import InstrumentError, MisuseError
-from qnode.heralds import ColumnArrays, Herald, Plan, PlanBook, Reason, Settlement, Summary
+from qnode.heralds import ColumnArrays, Herald, Plan, PlanBook, PlanEnd, Reason, Settlement, Summary
 
 PS_PER_S = 10**12
 
@@ -114,6 +114,29 @@ def test_the_account_of_a_run_adds_its_plans_with_their_reasons():
 
 def test_a_run_without_plans_has_no_slots():
     assert run_accounting([]) == {"rounds": 0, "slots": {}, "reasons": {"masked": {}, "expired": {}}}
+
+
+def test_the_accounts_name_every_plan_of_the_run_with_the_hashes_of_its_programs(party):
+    for each in (
+        plan("aa", sequences={"alice": "f00d"}),
+        plan("bb", run_id="another"),
+        plan("cc", kind="readout_calibration"),
+    ):
+        party.enter(each)
+    party.enter(PlanEnd(plan_id="aa", rounds=0, reason="alice was stopped"))
+    answer = asyncio.run(party.handlers()["accounting"]({"run_id": "run-1"}))
+    assert [one["plan_id"] for one in answer["plans"]] == ["aa", "cc"]
+    assert answer["plans"][0] == {
+        "plan_id": "aa",
+        "kind": "heralding",
+        "t0_tai_s": 1_000,
+        "first_round": 0,
+        "rounds": 400,
+        "settled_rounds": 0,
+        "ended": "alice was stopped",
+        "sequences": {"alice": "f00d"},
+    }
+    assert answer["plans"][1]["ended"] == ""
 
 
 # --- pace -----------------------------------------------------------------------------------------------------------
