@@ -13,12 +13,12 @@ from rich.table import Table
 from qnode.analysis import LinkPrediction, predict_link
 from qnode.cli._exit import say
 from qnode.cli._session import Display, Session, SessionOptions, StatusLine, conduct
-from qnode.client import Pairs
+from qnode.client import Pairs, pairs_document
 from qnode.experiments import HeraldingOptions, run_heralding
 from qnode.labfile import Lab, LabFileError, Link, load_world
 from qnode.runs import RunFolder
 
-__all__ = ["herald", "heralding", "heralding_document"]
+__all__ = ["herald", "heralding"]
 
 
 def heralding(
@@ -45,7 +45,7 @@ def herald(session: Session, options: HeraldingOptions, display: Display, *, as_
     result = conduct(
         session, lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell), display
     )
-    document = heralding_document(result, link, session.simulated)
+    document = pairs_document(result, link, session.simulated)
     run.write("result.json", document)
     state = "done" if result.ended == "done" else "failed"
     run.close(state, **({} if state == "done" else {"error": result.ended}))
@@ -65,53 +65,6 @@ def _prediction(lab_path: Path, lab: Lab, link: Link) -> LinkPrediction | None:
         return predict_link(lab, load_world(lab_path), link)
     except LabFileError:
         return None
-
-
-def heralding_document(result: Pairs, link: Link, simulated: list[str]) -> dict[str, Any]:
-    """``qnode run heralding --json``."""
-    sums = {party: dict(answer.get("slots", {})) for party, answer in result.accounting.items()}
-    mine = sums.get(link.via, {})
-    tried = sum(mine.get(name, 0) for name in ("failed", "heralded", "vetoed"))
-    fidelity = result.fidelity
-    p = len(result) / tried if tried else 0.0
-    return {
-        "run": result.run_id,
-        "link": result.link,
-        "ended": result.ended,
-        "heralds": len(result),
-        "attempts": mine.get("slots", 0) - mine.get("not_played", 0),
-        "rounds": result.rounds,
-        "seconds": result.seconds,
-        "p_herald": p,
-        "p_herald_err": (p * (1 - p) / tried) ** 0.5 if tried else 0.0,
-        "rate_hz": result.rate_hz,
-        "rate_hz_err": result.rate_hz_err,
-        "fidelity": None if fidelity is None else fidelity.value,
-        "fidelity_err": None if fidelity is None else fidelity.error,
-        "bell_states": {
-            bell: {
-                "heralds": estimate.heralds,
-                "fidelity": None if estimate.fidelity is None else estimate.fidelity.value,
-                "fidelity_err": None if estimate.fidelity is None else estimate.fidelity.error,
-                "correlators": {
-                    name: {"value": c.value, "error": c.error} for name, c in estimate.correlators.items()
-                },
-            }
-            for bell, estimate in result.bells().items()
-        },
-        "readout": {
-            readout.node: {
-                "bright": {"value": readout.bright.value, "error": readout.bright.error},
-                "dark": {"value": readout.dark.value, "error": readout.dark.error},
-            }
-            for readout in result.readouts() or ()
-        },
-        "accounting": sums,
-        "reasons": {party: answer.get("reasons", {}) for party, answer in result.accounting.items()},
-        "expired": result.expired,
-        "heralds_sha256": result.sha256(),
-        "simulated": simulated,
-    }
 
 
 def _show(result: Pairs, document: dict[str, Any], predicted: LinkPrediction | None, run: RunFolder) -> None:

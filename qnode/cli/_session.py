@@ -17,13 +17,13 @@ from rich.status import Status
 from qnode.cli._exit import say
 from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
 from qnode.cli._up import lab_up
-from qnode.client import LabConnection, Progress
+from qnode.client import LabConnection, Progress, progress_line
 from qnode.daemons import Child, Supervisor
 from qnode.errors import MisuseError, QnodeError
 from qnode.labfile import Lab, Link
 from qnode.runs import RunFolder, log_event, open_log
 
-__all__ = ["Display", "Outcome", "Session", "SessionOptions", "StatusLine", "conduct", "progress_line"]
+__all__ = ["Display", "Outcome", "Session", "SessionOptions", "StatusLine", "conduct"]
 
 
 @dataclass(frozen=True)
@@ -242,22 +242,6 @@ def conduct(
     except QnodeError as error:
         run.close("failed", error=str(error))
         raise
-
-
-def progress_line(progress: Progress) -> str:
-    """One line of less than 80 columns: rounds, heralds, rate, fidelity so far, time left."""
-    if progress.phase != "heralding":
-        return progress.phase
-    parts = [
-        f"{progress.rounds:,} rounds",
-        f"{progress.heralds:,}/{progress.heralds_wanted:,} heralds",
-        f"{progress.rate_hz:.1f} Hz",
-    ]
-    if progress.fidelity is not None and progress.fidelity_err is not None:
-        parts.append(f"F {progress.fidelity:.3f} ± {progress.fidelity_err:.3f}")
-    if progress.wall_seconds_left is not None:
-        parts.append(f"{progress.wall_seconds_left:.0f} s left")
-    return "  ".join(parts)
 
 
 def _link(lab: Lab, name: str | None) -> Link:
