@@ -11,6 +11,7 @@ from qnode.client._connection import SNAPSHOT_S, LabConnection
 from qnode.client._front import CALL_S, Front
 from qnode.client._link import Link
 from qnode.client._sites import Midpoint, Node
+from qnode.client._starting import start_lab, stop_lab
 from qnode.errors import MisuseError, NetworkError
 from qnode.labfile import data_folder, load_lab
 
@@ -23,7 +24,7 @@ UP_S = 3.0
 
 
 class Lab:
-    """A lab whose daemons run; made by `connect`.
+    """A lab whose daemons run; made by `connect` or `start`.
 
     Example::
 
@@ -35,6 +36,8 @@ class Lab:
 
     def __init__(self, front: Front) -> None:
         self._front = front
+        self._ours = False
+        """Whether we brought it up."""
         lab = front.connection.lab
         self.path = front.connection.lab_path
         """The lab file."""
@@ -72,6 +75,36 @@ class Lab:
         except BaseException:
             front.close()
             raise
+
+    @classmethod
+    def start(
+        cls, path: str | Path, data: str | Path | None = None, *, seed: int | None = None, speed: str | None = None
+    ) -> Self:
+        """Bring a simulated lab up, connect to it, and take it down on `close`; one that is up already stays up.
+
+        Args:
+            path: the lab file.
+            data: data folder; default the lab file's.
+            seed: of the simulated world, in place of the lab file's.
+            speed: ``max`` or a factor, in place of the lab file's.
+
+        If this process is killed, the lab stays up: ``qnode stop`` takes it down.
+
+        Raises:
+            MisuseError: it is a rack, half of it runs, or a seed or a speed was given for a lab that is up.
+            NetworkError: it did not come up.
+        """
+        lab_path = Path(path)
+        folder = data_folder(load_lab(lab_path), None if data is None else Path(data))
+        ours = start_lab(lab_path, folder, seed, speed)
+        try:
+            lab = cls.connect(lab_path, folder)
+        except BaseException:
+            if ours:
+                stop_lab(lab_path, folder)
+            raise
+        lab._ours = ours
+        return lab
 
     def node(self, name: str) -> Node:
         """A node.
@@ -116,9 +149,12 @@ class Lab:
         )
 
     def close(self) -> None:
-        """Close the connections; the lab stays up. A second close does nothing."""
+        """Close the connections; the lab stays up unless `start` brought it up. A second close does nothing."""
         atexit.unregister(self.close)
         self._front.close()
+        if self._ours:
+            self._ours = False
+            stop_lab(self.path, self.data)
 
     def __enter__(self) -> Self:
         return self

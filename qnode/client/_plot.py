@@ -76,7 +76,7 @@ def _correlators(axes: Axes, bells: Mapping[str, BellEstimate]) -> None:
             color=colour,
         )
     axes.axhline(0, color="#a3a8b0", linewidth=0.8)
-    axes.set(ylim=(-1.25, 1.25), ylabel="correlator (dash: perfect state)")
+    axes.set(xlim=(-0.5, 2.5), ylim=(-1.25, 1.75), ylabel="correlator (dash: perfect state)")
     axes.set_xticks(range(3), names)
     if bells:
         axes.legend(fontsize="small", loc="upper right")
