@@ -171,7 +171,7 @@ class Session:
             display.connected(connection, supervisor)
             try:
                 await connection.await_ready()
-                self.run_folder.write("station.json", await connection.snapshot())
+                self.run_folder.write("station.json", await connection.snapshot(update=True))
                 result = await experiment(connection, display.progress)
                 await self._complete(result, supervisor)
             finally:

@@ -110,7 +110,7 @@ class Link:
             },
         )
         try:
-            run.write("station.json", await connection.snapshot())
+            run.write("station.json", await connection.snapshot(update=True))
             result = await play_pairs(connection, self._entry, options, run.run_id, tell)
         except asyncio.CancelledError:
             run.close("interrupted")
