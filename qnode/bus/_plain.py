@@ -25,6 +25,9 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, enum.Enum):
         return plain(value.value)
+    # Before the rest: some of numpy's numbers are floats, too, but msgpack does not take them as such.
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        return plain(value.tolist())
     if value is None or isinstance(value, bool | float | str | bytes):
         return value
     if isinstance(value, int) and _LEAST_INT <= value < _MOST_INT:
@@ -33,8 +36,6 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | Set):
         return [plain(item) for item in value]
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):
-        return plain(value.tolist())
     raise MisuseError(
         f"{value!r} of type {type(value).__name__} can't travel", hint="give numbers, text, bytes, lists or dicts"
     )

@@ -32,6 +32,8 @@ class Mode(enum.Enum):
         ({1: {"a": (2,)}}, {"1": {"a": [2]}}),
         (frozenset({3}), [3]),
         (np.float32(0.5), 0.5),
+        (np.float64(0.5), 0.5),
+        (np.str_("text"), "text"),
         (np.int64(-4), -4),
         (np.bool_(True), True),
         (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
