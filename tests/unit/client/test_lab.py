@@ -12,7 +12,7 @@ import pytest
 
 import qnode
 from qnode.bus import Handler, Keyring, LoopThread, Server
-from qnode.client import Lab
+from qnode.client import Lab, _lab
 from qnode.errors import MisuseError, NetworkError, QnodeError
 from qnode.labfile import lab_hash, load_lab
 
@@ -201,13 +201,14 @@ def test_status_and_snapshots(front):
 
 
 def test_a_site_that_is_gone_is_an_entry_of_status_and_snapshot(sites, front):
+    amplitude = front.node("bob").awg.ch1_amp
     sites._loop.run(sites._servers[1].close(), 5)
     assert front.status(timeout_s=0.5)["bob"] is None
     snapshot = front.snapshot(timeout_s=0.5)["sites"]
     assert "bob" in snapshot["bob"]["error"]
     assert set(snapshot["alice"]) == {"instruments"}
     with pytest.raises(NetworkError, match="bob"):
-        front.node("bob").awg.ch1_amp.get(timeout_s=0.5)
+        amplitude.get(timeout_s=0.5)
 
 
 def test_it_works_from_several_threads_and_within_a_running_loop(front):
@@ -257,7 +258,8 @@ def test_the_data_folder_of_the_lab_file_is_the_default(lab, monkeypatch):
         Lab.connect(lab.path)
 
 
-def test_a_lab_that_went_down_says_the_same(sites):
+def test_a_lab_that_went_down_says_the_same(sites, monkeypatch):
+    monkeypatch.setattr(_lab, "UP_S", 0.5)
     (sites.lab.data / "keys").mkdir(parents=True)
     with pytest.raises(NetworkError, match="is not up - start it with"):
         Lab.connect(sites.lab.path, sites.lab.data)
