@@ -6,7 +6,8 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from qnode.errors import NetworkError
@@ -15,6 +16,7 @@ __all__ = ["LoopThread"]
 
 _Result = TypeVar("_Result")
 _CLOSE_S = 5.0
+_MEANWHILE_S = 0.1
 
 
 class LoopThread:
@@ -42,13 +44,22 @@ class LoopThread:
         """Whether nothing can be run any more."""
         return self._closed
 
-    def run(self, work: Coroutine[Any, Any, _Result], timeout_s: float, *, grace_s: float = 5.0) -> _Result:
+    def run(
+        self,
+        work: Coroutine[Any, Any, _Result],
+        timeout_s: float,
+        *,
+        grace_s: float = 5.0,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> _Result:
         """Run to the end and give what came of it.
 
         Args:
             work: what to run.
             timeout_s: wall time for it; then it is cancelled.
             grace_s: wall time for its cancellation, after a time-out or Ctrl-C.
+            meanwhile: called some times a second in the thread that waits, and once at the end; what it raises
+                cancels the work.
 
         Raises:
             NetworkError: not done in time, the loop hangs, or it is closed.
@@ -67,19 +78,14 @@ class LoopThread:
 
         self._loop.call_soon_threadsafe(begin)
         try:
-            return outcome.result(timeout_s)
-        except concurrent.futures.TimeoutError:
-            if outcome.done():
-                raise
-            self._cancel(tasks, outcome, grace_s)
-            raise NetworkError(
-                f"{self._name}: not done within {timeout_s:g} s", hint="ask again with a longer timeout_s"
-            ) from None
+            self._await(outcome, timeout_s, meanwhile)
+            return outcome.result()
         except concurrent.futures.CancelledError:
             raise NetworkError(f"{self._name} was closed meanwhile", hint="close it after the last answer") from None
-        except (KeyboardInterrupt, SystemExit):
-            self._cancel(tasks, outcome, grace_s)
-            raise
+        finally:
+            if not outcome.done():
+                self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+                concurrent.futures.wait([outcome], grace_s)
 
     def close(self) -> None:
         """Cancel what is under way and end the thread; a second close does nothing."""
@@ -93,12 +99,22 @@ class LoopThread:
         if not self._thread.is_alive():
             self._loop.close()
 
-    def _cancel(
-        self, tasks: list[asyncio.Task[_Result]], outcome: concurrent.futures.Future[_Result], grace_s: float
+    def _await(
+        self, outcome: concurrent.futures.Future[_Result], timeout_s: float, meanwhile: Callable[[], None] | None
     ) -> None:
-        """Cancel the work and wait until it has cleaned up; its own outcome is of no interest any more."""
-        self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
-        concurrent.futures.wait([outcome], grace_s)
+        deadline = time.monotonic() + timeout_s
+        while not outcome.done():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise NetworkError(
+                    f"{self._name}: not done within {timeout_s:g} s", hint="ask again with a longer timeout_s"
+                )
+            concurrent.futures.wait([outcome], left if meanwhile is None else min(left, _MEANWHILE_S))
+            if meanwhile is not None:
+                meanwhile()
+        if meanwhile is not None:
+            # What came between the last look and the end.
+            meanwhile()
 
 
 async def _cancel_others() -> None:

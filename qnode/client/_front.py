@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from qnode.bus import LoopThread, plain
@@ -29,9 +29,16 @@ class Front:
         self.connection = connection
         self._loop = LoopThread(f"the connection to lab {connection.lab.lab}")
 
-    def run(self, work: Coroutine[Any, Any, Result], timeout_s: float, *, grace_s: float = 5.0) -> Result:
+    def run(
+        self,
+        work: Coroutine[Any, Any, Result],
+        timeout_s: float,
+        *,
+        grace_s: float = 5.0,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Result:
         """Run to the end; see `qnode.bus.LoopThread.run`."""
-        return self._loop.run(work, timeout_s, grace_s=grace_s)
+        return self._loop.run(work, timeout_s, grace_s=grace_s, meanwhile=meanwhile)
 
     def call(self, site: str, name: str, params: dict[str, Any] | None = None, *, timeout_s: float = CALL_S) -> Any:
         """Call a daemon; parameters may hold numpy's numbers and arrays.

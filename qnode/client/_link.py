@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from qnode import labfile
 from qnode.client._document import pairs_document
@@ -15,12 +16,10 @@ from qnode.errors import MisuseError, QnodeError
 from qnode.labfile import simulated_instruments
 from qnode.runs import RunFolder
 
-if TYPE_CHECKING:
-    from rich.status import Status
-
 __all__ = ["Link"]
 
 DAY_S = 86_400.0
+LINE_COLUMNS = 78
 ABORT_S = 20.0
 """Wall time for the abort of a plan when a call is interrupted."""
 
@@ -53,7 +52,8 @@ class Link:
                 ``X``, ``Y`` and ``Z`` at both nodes give a fidelity.
             echo: whether the branch refocuses the spin; off only to show what an echo is for.
             credit_rounds: how many rounds lab time may run ahead of what a party has digested (simulated labs).
-            progress: True for a line that is written over, or what is called some times a second, in another thread.
+            progress: True for a line on stderr that is written over, or what is called some times a second in the
+                thread that waits.
             timeout_s: wall time for all of it, a day unless said otherwise; then the plan is aborted.
 
         Returns:
@@ -71,15 +71,28 @@ class Link:
         if not isinstance(progress, bool):
             return self._entangle(options, progress, timeout_s)
         if not progress:
-            return self._entangle(options, lambda so_far: None, timeout_s)
-        with _status_line() as status:
-            return self._entangle(options, lambda so_far: status.update(progress_line(so_far)), timeout_s)
+            return self._entangle(options, None, timeout_s)
+        try:
+            return self._entangle(options, _write_over, timeout_s)
+        finally:
+            sys.stderr.write("\n")
 
     def __repr__(self) -> str:
         return f"<link {self.name}: {self.protocol}, via {self.midpoint}>"
 
-    def _entangle(self, options: PlayOptions, tell: Callable[[Progress], None], timeout_s: float) -> Pairs:
-        result = self._front.run(self._recorded(options, tell), timeout_s, grace_s=ABORT_S)
+    def _entangle(self, options: PlayOptions, tell: Callable[[Progress], None] | None, timeout_s: float) -> Pairs:
+        news: deque[Progress] = deque(maxlen=1)
+
+        def meanwhile() -> None:
+            if tell is not None and news:
+                tell(news.pop())
+
+        result = self._front.run(
+            self._recorded(options, news.append),
+            timeout_s,
+            grace_s=ABORT_S,
+            meanwhile=None if tell is None else meanwhile,
+        )
         if result.ended != "done":
             raise PlanEndedError(
                 f"{self.name}: {result.ended}",
@@ -124,7 +137,6 @@ class Link:
         return result
 
 
-def _status_line() -> Status:
-    from rich.console import Console
-
-    return Console(stderr=True).status("measuring the readouts")
+def _write_over(so_far: Progress) -> None:
+    sys.stderr.write("\r" + progress_line(so_far).ljust(LINE_COLUMNS))
+    sys.stderr.flush()

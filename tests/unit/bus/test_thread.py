@@ -146,3 +146,21 @@ def test_nothing_runs_after_close(loop):
     assert loop.closed
     with pytest.raises(NetworkError, match="the loop is closed - make a new one"):
         loop.run(answer(1), 5)
+
+
+def test_something_may_be_done_meanwhile_in_the_thread_that_waits(loop):
+    go, threads = threading.Event(), []
+
+    async def until_told() -> str:
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+        return "told"
+
+    def meanwhile() -> None:
+        threads.append(threading.get_ident())
+        if len(threads) == 2:
+            go.set()
+
+    assert loop.run(until_told(), 20, meanwhile=meanwhile) == "told"
+    assert set(threads) == {threading.get_ident()}
+    assert len(threads) >= 3, "and once at the end"

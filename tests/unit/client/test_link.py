@@ -151,7 +151,23 @@ def test_progress_is_told_to_whoever_asks(playing, link, capfd):
     link.entangle(2)
     assert capfd.readouterr() == ("", "")
     link.entangle(2, progress=True)
-    assert capfd.readouterr().out == ""
+    line = "10 rounds  1/2 heralds  10.0 Hz  3 s left"
+    assert capfd.readouterr() == ("", f"\r{line}{' ' * (78 - len(line))}\n")
+
+
+def test_progress_is_told_in_the_thread_that_waits_and_may_end_it(playing, link, tmp_path):
+    playing.holds = True
+    threads: list[int] = []
+
+    def enough(progress: Progress) -> None:
+        threads.append(threading.get_ident())
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        link.entangle(7, progress=enough)
+    assert threads == [threading.get_ident()]
+    assert playing.aborted.is_set()
+    assert kept(tmp_path)["run"]["state"] == "interrupted"
 
 
 def test_a_call_that_takes_too_long_is_aborted(playing, link, tmp_path):
