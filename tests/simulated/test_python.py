@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from qnode import Lab
 from qnode.client import Pairs, Progress
 from qnode.errors import MisuseError
 
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "python.md"
 PLENTY = 100_000
 """More pairs than any test waits for."""
 
@@ -132,6 +134,27 @@ def test_bases_may_differ_by_node(front):
     some = front.link("alice", "bob").entangle(pairs=10, bases={"alice": "ZX", "bob": "Y"})
     assert {pair.bases for pair in some} == {("Z", "Y"), ("X", "Y")}
     assert some.fidelity is None
+
+
+def snippets(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_snippets_of_the_how_to_run_in_their_order(running, monkeypatch, capsys):
+    folder = running.folder / "reader"
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "two_nodes.yaml").write_bytes(running.path.read_bytes())
+    (folder / "qnode-data").symlink_to(running.data)
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {"__name__": "reader"}
+    blocks = snippets(HOW_TO)
+    assert len(blocks) >= 7
+    for block in blocks:
+        exec(compile(block, str(HOW_TO), "exec"), names)
+    assert "alice ready" in capsys.readouterr().out
+    assert (folder / "pairs.png").read_bytes().startswith(b"\x89PNG")
+    assert np.load(folder / "pairs.npz")["outcomes"].shape[1] == 2
+    assert len(names["pairs"]) >= 20
 
 
 class Interrupted:
