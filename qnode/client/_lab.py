@@ -151,10 +151,12 @@ class Lab:
     def close(self) -> None:
         """Close the connections; the lab stays up unless `start` brought it up. A second close does nothing."""
         atexit.unregister(self.close)
-        self._front.close()
-        if self._ours:
-            self._ours = False
-            stop_lab(self.path, self.data)
+        try:
+            self._front.close()
+        finally:
+            if self._ours:
+                self._ours = False
+                stop_lab(self.path, self.data)
 
     def __enter__(self) -> Self:
         return self

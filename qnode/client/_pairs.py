@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from qnode.analysis import Estimate, Readout
@@ -189,3 +190,35 @@ class Pairs(Sequence[Pair]):
             "bright": np.array([p.bright for p in self], np.bool_).reshape(shape),
             "plan_id": np.array([p.plan_id for p in self], "U16"),
         }
+
+    def to_qcodes(self, database: str | Path) -> int:
+        """Add the pairs as a dataset to a QCoDeS database; the user's default one is not touched.
+
+        Columns are those of `to_arrays`, with ``basis_alice``, ``outcome_bob`` and so on by node, over ``round``; the
+        metadata have link, run, fidelity, rate and hash.
+
+        Args:
+            database: SQLite file, made if there is none.
+
+        Returns:
+            The dataset's id: ``qcodes.dataset.load_by_id(id, conn=qcodes.dataset.connect(database))``.
+        """
+        from qnode.client._dataset import write_dataset
+
+        arrays = self.to_arrays()
+        columns = {name: array for name, array in arrays.items() if array.ndim == 1}
+        for name, label in (("bases", "basis"), ("outcomes", "outcome"), ("bright", "bright")):
+            for number, node in enumerate(self.nodes):
+                column = arrays[name][:, number]
+                columns[f"{label}_{node}"] = column.astype("i1") if column.dtype == bool else column
+        fidelity = self.fidelity
+        metadata = {
+            "link": self.link,
+            "run": self.run_id,
+            "rounds": self.rounds,
+            "rate_hz": self.rate_hz,
+            "rate_hz_err": self.rate_hz_err,
+            "heralds_sha256": self.sha256(),
+            **({} if fidelity is None else {"fidelity": fidelity.value, "fidelity_err": fidelity.error}),
+        }
+        return write_dataset(Path(database), self.link, self.run_id, columns, metadata)

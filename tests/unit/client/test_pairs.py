@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,29 @@ def test_the_plot_shows_each_correlator_and_each_pair():
 
 def test_an_empty_run_can_be_drawn():
     assert some().plot()._repr_png_().startswith(b"\x89PNG")
+
+
+def test_pairs_become_a_dataset_in_a_database_of_their_own(tmp_path, monkeypatch, capsys):
+    import qcodes
+    from qcodes.dataset import connect, load_by_id
+
+    default = tmp_path / "default.db"
+    monkeypatch.setitem(qcodes.config["core"], "db_location", str(default))
+    pairs = read_in_all_bases()
+    database = tmp_path / "lab.db"
+    assert [pairs.to_qcodes(database), pairs.to_qcodes(str(database))] == [1, 2]
+    with contextlib.closing(connect(database)) as connection:
+        dataset = load_by_id(2, conn=connection)
+        frame = dataset.to_pandas_dataframe()
+        assert (dataset.exp_name, dataset.sample_name, dataset.name) == ("run", "alice-bob", "pairs")
+        metadata = dataset.metadata
+    assert frame.index.tolist() == list(range(15))
+    assert frame["outcome_alice"].tolist() == [1] * 15
+    assert frame["outcome_bob"].tolist() == [1, 1, -1] * 5
+    assert frame["basis_bob"].tolist() == ["X", "Y", "Z"] * 5
+    assert frame["bright_bob"].tolist() == [1, 1, 0] * 5
+    assert frame["click_ps"].tolist() == [123_456] * 15
+    assert (metadata["heralds_sha256"], metadata["fidelity"]) == (pairs.sha256(), pytest.approx(1.0))
+    assert qcodes.config["core"]["db_location"] == str(default)
+    assert not default.exists()
+    assert capsys.readouterr().out == ""
