@@ -163,7 +163,7 @@ class LabCopy:
         return answer
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def lab_copy() -> type[LabCopy]:
     """`LabCopy`, for tests of other lab files."""
     return LabCopy

@@ -30,6 +30,17 @@ class Estimate:
         """Standard error of all sources together."""
         return math.hypot(self.statistical, *self.shared.values())
 
+    def __str__(self) -> str:
+        """Value and error with two digits of the error: ``0.651 ± 0.016``."""
+        error = self.error
+        if not 0 < error < math.inf:
+            return f"{self.value:g} ± {error:g}"
+        decimals = max(1 - math.floor(math.log10(error)), 0)
+        return f"{self.value:.{decimals}f} ± {error:.{decimals}f}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
 
 def combine(terms: Iterable[tuple[float, Estimate]], constant: float = 0.0) -> Estimate:
     """Constant + sum of weight x estimate, for estimates with independent counts.

@@ -7,6 +7,7 @@ Command plane `Server` / `Client` / `SyncClient`, herald plane `StreamPublisher`
 from qnode.bus._client import Client
 from qnode.bus._errors import CallTimeoutError, KeyMissingError, PeerRestartedError, RefusedError
 from qnode.bus._keys import Keyring
+from qnode.bus._plain import plain
 from qnode.bus._positions import FilePositions, JournalPositions, Position, PositionStore
 from qnode.bus._publisher import StreamPublisher
 from qnode.bus._server import Handler, Server, caller_identity
@@ -14,6 +15,7 @@ from qnode.bus._stream import BootChange, Item, StreamCounters, StreamJournal
 from qnode.bus._subscriber import StreamSubscriber
 from qnode.bus._sync import SyncClient
 from qnode.bus._tap import TapMessage, TapPublisher, TapSubscriber
+from qnode.bus._thread import LoopThread
 
 __all__ = [
     "BootChange",
@@ -25,6 +27,7 @@ __all__ = [
     "JournalPositions",
     "KeyMissingError",
     "Keyring",
+    "LoopThread",
     "PeerRestartedError",
     "Position",
     "PositionStore",
@@ -39,4 +42,5 @@ __all__ = [
     "TapPublisher",
     "TapSubscriber",
     "caller_identity",
+    "plain",
 ]

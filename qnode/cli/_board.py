@@ -14,9 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from qnode.cli._exit import say
-from qnode.cli._session import progress_line
 from qnode.cli._status import sites_table
-from qnode.client import LabConnection, Progress
+from qnode.client import LabConnection, Progress, progress_line
 from qnode.daemons import Supervisor
 from qnode.errors import QnodeError
 

@@ -9,7 +9,18 @@ from pathlib import Path
 from qnode.daemons import extend_driver_path
 from qnode.errors import MisuseError
 from qnode.heralds import LinkPrograms, TimingError
-from qnode.labfile import Lab, LabFault, LabFileError, Link, World, line_of, load_lab, load_lab_and_world
+from qnode.labfile import (
+    Lab,
+    LabFault,
+    LabFileError,
+    Link,
+    World,
+    data_folder,
+    line_of,
+    load_lab,
+    load_lab_and_world,
+    simulated_instruments,
+)
 
 __all__ = [
     "checked_programs",
@@ -24,11 +35,6 @@ __all__ = [
 BASES = "XYZ"
 AMPLE_US = 10_000.0
 """An attempt period that is long enough for 1,000 km of fibre and back."""
-
-
-def data_folder(lab: Lab, option: Path | None) -> Path:
-    """Absolute data folder: the option's, or the lab file's seen from here."""
-    return (option or Path(lab.data.folder)).resolve()
 
 
 def load(path: Path, option: Path | None) -> tuple[Lab, Path]:
@@ -73,13 +79,6 @@ def parse_peers(options: list[str]) -> dict[str, str]:
             raise MisuseError(f"--via {option}: expected SITE=ADDRESS", hint="for example --via midpoint=127.0.0.1")
         peers[site] = address
     return peers
-
-
-def simulated_instruments(lab: Lab) -> list[str]:
-    """``site.instrument`` of all that are simulated."""
-    return [
-        f"{site}.{name}" for site, part in lab.sites.items() for name, entry in part.rack.items() if entry.simulated
-    ]
 
 
 def checked_programs(lab_path: Path, lab: Lab, link: Link) -> LinkPrograms:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -13,12 +12,11 @@ from qnode.cli._exit import say
 from qnode.cli._record import keep, read_document
 from qnode.cli._session import Display, Session, SessionOptions, StatusLine, conduct
 from qnode.cli._summary import print_accounting, print_result
-from qnode.client import Pairs
+from qnode.client import pairs_document
 from qnode.experiments import HeraldingOptions, run_heralding
-from qnode.labfile import Link
 from qnode.runs import DataFolderError
 
-__all__ = ["herald", "heralding", "heralding_document"]
+__all__ = ["herald", "heralding"]
 
 
 def heralding(
@@ -45,7 +43,7 @@ def herald(session: Session, options: HeraldingOptions, display: Display, *, as_
     result = conduct(
         session, lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell), display
     )
-    document = heralding_document(result, link, session.simulated)
+    document = pairs_document(result, link, session.simulated)
     report, unwritten = None, None
     try:
         report = keep(run, result, document)
@@ -66,55 +64,3 @@ def herald(session: Session, options: HeraldingOptions, display: Display, *, as_
     if unwritten is not None:
         raise unwritten
     return 0
-
-
-def heralding_document(result: Pairs, link: Link, simulated: list[str]) -> dict[str, Any]:
-    """``qnode run heralding --json``."""
-    sums = {party: dict(answer.get("slots", {})) for party, answer in result.accounting.items()}
-    mine = sums.get(link.via, {})
-    tried = sum(mine.get(name, 0) for name in ("failed", "heralded", "vetoed"))
-    fidelity = result.fidelity
-    p = len(result) / tried if tried else 0.0
-    return {
-        "run": result.run_id,
-        "link": result.link,
-        "ended": result.ended,
-        "heralds": len(result),
-        "attempts": mine.get("slots", 0) - mine.get("not_played", 0),
-        "rounds": result.rounds,
-        "seconds": result.seconds,
-        "p_herald": p,
-        "p_herald_err": (p * (1 - p) / tried) ** 0.5 if tried else 0.0,
-        "rate_hz": result.rate_hz,
-        "rate_hz_err": result.rate_hz_err,
-        "fidelity": None if fidelity is None else fidelity.value,
-        "fidelity_err": None if fidelity is None else fidelity.error,
-        "bell_states": {
-            bell: {
-                "heralds": estimate.heralds,
-                "fidelity": None if estimate.fidelity is None else estimate.fidelity.value,
-                "fidelity_err": None if estimate.fidelity is None else estimate.fidelity.error,
-                "correlators": {
-                    name: {"value": c.value, "error": c.error} for name, c in estimate.correlators.items()
-                },
-                "populations": {
-                    label: {"value": p.value, "error": p.error} for label, p in estimate.populations.items()
-                },
-            }
-            for bell, estimate in result.bells().items()
-        },
-        "readout": {
-            readout.node: {
-                "bright": {"value": readout.bright.value, "error": readout.bright.error},
-                "dark": {"value": readout.dark.value, "error": readout.dark.error},
-            }
-            for readout in result.readouts() or ()
-        },
-        "accounting": sums,
-        "reasons": {party: answer.get("reasons", {}) for party, answer in result.accounting.items()},
-        "tags": {party: answer.get("tags", {}) for party, answer in result.accounting.items()},
-        "expired": result.expired,
-        "heralds_sha256": result.sha256(),
-        "plans": result.accounting.get(link.via, {}).get("plans", []),
-        "simulated": simulated,
-    }

@@ -18,13 +18,13 @@ from qnode.cli._exit import say
 from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
 from qnode.cli._record import opening_facts, reached, try_report
 from qnode.cli._up import lab_up
-from qnode.client import LabConnection, Progress
+from qnode.client import LabConnection, Progress, progress_line
 from qnode.daemons import Child, Supervisor
 from qnode.errors import MisuseError, QnodeError
 from qnode.labfile import Lab, Link
 from qnode.runs import DataFolderError, RunFolder, log_event, open_log
 
-__all__ = ["Display", "Outcome", "Session", "SessionOptions", "StatusLine", "conduct", "progress_line"]
+__all__ = ["Display", "Outcome", "Session", "SessionOptions", "StatusLine", "conduct"]
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ class Session:
             display.connected(connection, supervisor)
             try:
                 await connection.await_ready()
+                self.run_folder.write("station.json", await connection.snapshot(update=True))
                 result = await experiment(connection, self._follow(display))
                 await self._complete(result, supervisor)
             finally:
@@ -276,22 +277,6 @@ def _tag_losses(result: Outcome) -> Iterator[str]:
             yield f"{site}: {tags['lost']:,} time tags are missing, since {tags['since']}: {tags['why']}"
         if tags.get("cut"):
             yield f"{site}: the time tags of {tags['cut']} plan(s) end where its daemon ended"
-
-
-def progress_line(progress: Progress) -> str:
-    """One line of less than 80 columns: rounds, heralds, rate, fidelity so far, time left."""
-    if progress.phase != "heralding":
-        return progress.phase
-    parts = [
-        f"{progress.rounds:,} rounds",
-        f"{progress.heralds:,}/{progress.heralds_wanted:,} heralds",
-        f"{progress.rate_hz:.1f} Hz",
-    ]
-    if progress.fidelity is not None and progress.fidelity_err is not None:
-        parts.append(f"F {progress.fidelity:.3f} ± {progress.fidelity_err:.3f}")
-    if progress.wall_seconds_left is not None:
-        parts.append(f"{progress.wall_seconds_left:.0f} s left")
-    return "  ".join(parts)
 
 
 def _link(lab: Lab, name: str | None) -> Link:

@@ -12,13 +12,15 @@ from qnode.bus import Client, Keyring
 from qnode.errors import NetworkError, QnodeError
 from qnode.labfile import Lab, lab_hash, load_lab
 
-__all__ = ["OPERATOR", "LabConnection"]
+__all__ = ["OPERATOR", "SNAPSHOT_S", "LabConnection"]
 
 OPERATOR = "operator"
 """The identity under which people and experiments speak on the bus."""
 STATUS_S = 2.0
 READY_S = 20.0
 """Wall time within which a lab that answers must be healthy: a tagger needs a pulse per second first."""
+SNAPSHOT_S = 90.0
+"""Wall time for a snapshot: an instrument that was never read is read through once."""
 POLL_S = 0.1
 
 
@@ -68,6 +70,28 @@ class LabConnection:
         return {
             name: None if isinstance(answer, BaseException) else answer
             for name, answer in zip(names, answers, strict=True)
+        }
+
+    async def snapshot(self, *, update: bool = False, timeout_s: float = SNAPSHOT_S) -> dict[str, Any]:
+        """QCoDeS snapshots of all instruments: ``{"sites": {name: {"instruments": {name: ...}}}}``.
+
+        Args:
+            update: ask for every value; else only for those that were never read. While a plan is under way nothing
+                is asked.
+            timeout_s: wall time for each site.
+
+        What does not answer is an entry ``{"error": text}``.
+        """
+        names = list(self._clients)
+        answers = await asyncio.gather(
+            *(self.call(name, "snapshot", {"update": update}, timeout_s=timeout_s) for name in names),
+            return_exceptions=True,
+        )
+        return {
+            "sites": {
+                name: {"error": str(answer)} if isinstance(answer, BaseException) else answer
+                for name, answer in zip(names, answers, strict=True)
+            }
         }
 
     async def require_same_lab(self) -> None:

@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from qnode.analysis import Estimate, Readout
+from qnode.client._html import table_html
 from qnode.client._pair import Pair
 from qnode.client._tally import BellEstimate, PairTally, mean_fidelity
 from qnode.labfile import Link
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 __all__ = ["Pairs", "PlayedPlan"]
@@ -82,6 +85,39 @@ class Pairs(Sequence[Pair]):
     def __getitem__(self, index: slice) -> tuple[Pair, ...]: ...
     def __getitem__(self, index: int | slice) -> Pair | tuple[Pair, ...]:
         return tuple(self._pairs[index]) if isinstance(index, slice) else self._pairs[index]
+
+    def __repr__(self) -> str:
+        fidelity = self.fidelity
+        parts = [
+            f"{len(self)} pairs on {self.link} in {self.seconds:.1f} s of lab time",
+            f"{self.rate_hz:.1f} ± {self.rate_hz_err:.1f} Hz",
+            *([] if fidelity is None else [f"F {fidelity}"]),
+            self.ended,
+        ]
+        return f"<Pairs {self.run_id}: {', '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("pairs", f"{len(self)}"),
+            ("rate", f"{self.rate_hz:.2f} ± {self.rate_hz_err:.2f} Hz of lab time ({self.seconds:.1f} s)"),
+        ]
+        for bell, estimate in self.bells().items():
+            correlators = ", ".join(f"{name} {value}" for name, value in estimate.correlators.items())
+            rows.append((bell, f"{estimate.heralds} pairs; {correlators}"))
+        rows.append(("fidelity", "not all of XX, YY, ZZ were read" if self.fidelity is None else str(self.fidelity)))
+        rows.append(("ended", self.ended))
+        return table_html(f"{self.link}, run {self.run_id}", rows)
+
+    def plot(self) -> Figure:
+        """Correlators of each Bell state beside those of a perfect one, and pairs over lab time.
+
+        Returns:
+            A matplotlib figure of its own: shown by a notebook, and ``figure.savefig("pairs.png")`` in a script.
+        """
+        from qnode.client._plot import draw_pairs
+
+        seconds = [pair.round * self.round_period_ps / 1e12 for pair in self]
+        return draw_pairs(f"{self.link}: {self.rate_hz:.1f} ± {self.rate_hz_err:.1f} Hz", self.bells(), seconds)
 
     # --- numbers ---
 
@@ -154,3 +190,35 @@ class Pairs(Sequence[Pair]):
             "bright": np.array([p.bright for p in self], np.bool_).reshape(shape),
             "plan_id": np.array([p.plan_id for p in self], "U16"),
         }
+
+    def to_qcodes(self, database: str | Path) -> int:
+        """Add the pairs as a dataset to a QCoDeS database; the user's default one is not touched.
+
+        Columns are those of `to_arrays`, with ``basis_alice``, ``outcome_bob`` and so on by node, over ``round``; the
+        metadata have link, run, fidelity, rate and hash.
+
+        Args:
+            database: SQLite file, made if there is none.
+
+        Returns:
+            The dataset's id: ``qcodes.dataset.load_by_id(id, conn=qcodes.dataset.connect(database))``.
+        """
+        from qnode.client._dataset import write_dataset
+
+        arrays = self.to_arrays()
+        columns = {name: array for name, array in arrays.items() if array.ndim == 1}
+        for name, label in (("bases", "basis"), ("outcomes", "outcome"), ("bright", "bright")):
+            for number, node in enumerate(self.nodes):
+                column = arrays[name][:, number]
+                columns[f"{label}_{node}"] = column.astype("i1") if column.dtype == bool else column
+        fidelity = self.fidelity
+        metadata = {
+            "link": self.link,
+            "run": self.run_id,
+            "rounds": self.rounds,
+            "rate_hz": self.rate_hz,
+            "rate_hz_err": self.rate_hz_err,
+            "heralds_sha256": self.sha256(),
+            **({} if fidelity is None else {"fidelity": fidelity.value, "fidelity_err": fidelity.error}),
+        }
+        return write_dataset(Path(database), self.link, self.run_id, columns, metadata)

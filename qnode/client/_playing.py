@@ -20,7 +20,7 @@ from qnode.errors import MisuseError, NetworkError, QnodeError
 from qnode.labfile import Link
 from qnode.runs import log_event
 
-__all__ = ["DrawBases", "PlanEndedError", "PlayOptions", "Progress", "play_pairs"]
+__all__ = ["DrawBases", "PlanEndedError", "PlayOptions", "Progress", "play_pairs", "progress_line"]
 
 POLL_S = 0.2
 CALIBRATION_ROUNDS = 100
@@ -91,6 +91,22 @@ class Progress:
     fidelity: float | None
     fidelity_err: float | None
     wall_seconds_left: float | None
+
+
+def progress_line(progress: Progress) -> str:
+    """One line of less than 80 columns: rounds, heralds, rate, fidelity so far, time left."""
+    if progress.phase != "heralding":
+        return progress.phase
+    parts = [
+        f"{progress.rounds:,} rounds",
+        f"{progress.heralds:,}/{progress.heralds_wanted:,} heralds",
+        f"{progress.rate_hz:.1f} Hz",
+    ]
+    if progress.fidelity is not None and progress.fidelity_err is not None:
+        parts.append(f"F {progress.fidelity:.3f} ± {progress.fidelity_err:.3f}")
+    if progress.wall_seconds_left is not None:
+        parts.append(f"{progress.wall_seconds_left:.0f} s left")
+    return "  ".join(parts)
 
 
 async def play_pairs(

@@ -94,6 +94,19 @@ class InstrumentHost:
         """
         return await self._in_thread(name, method, args, timeout_s, self._invoke)
 
+    async def apply(self, name: str, what: str, work: Callable[[Any], Any], *, timeout_s: float = 30.0) -> Any:
+        """Do ``work(instrument)`` in the instrument's own thread; ``what`` names it in errors.
+
+        Raises:
+            MisuseError: the site has no such instrument.
+            InstrumentError: as `call`.
+        """
+        if name not in self._threads:
+            raise MisuseError(
+                f"{self.site_name} has no instrument {name!r}", hint=f"it has {', '.join(sorted(self._threads))}"
+            )
+        return await self._in_thread(name, what, (work,), timeout_s, self._work)
+
     async def safe_all(self) -> list[str]:
         """Every instrument to its safe state; gives what failed, one line each. Never raises."""
         return self._failures(await self._on_all("enter_safe_state", SAFE_S))
@@ -132,11 +145,15 @@ class InstrumentHost:
         return self._invoke(name, method, args) if name in self._instruments else None
 
     def _invoke(self, name: str, method: str, args: tuple[Any, ...]) -> Any:
+        return self._work(name, method, (lambda instrument: getattr(instrument, method)(*args),))
+
+    def _work(self, name: str, what: str, args: tuple[Callable[[Any], Any]]) -> Any:
+        """Do something with an instrument; ``what`` names it in errors."""
         instrument = self._instruments.get(name)
         if instrument is None:
             raise HostError(f"{self.site_name}.{name} is not connected")
         try:
-            return getattr(instrument, method)(*args)
+            return args[0](instrument)
         except QnodeError as error:
             # A driver knows its short name only; two sites have an `awg`.
             if error.message.startswith(f"{name} "):
@@ -144,7 +161,7 @@ class InstrumentHost:
             raise
         except Exception as error:
             # What a maker's client raises is its own business; here it is an instrument that failed.
-            raise InstrumentError(f"{self.site_name}.{name}.{method}: {type(error).__name__}: {error}") from error
+            raise InstrumentError(f"{self.site_name}.{name}.{what}: {type(error).__name__}: {error}") from error
 
     def _blocks(self) -> dict[str, Any]:
         blocks = {}

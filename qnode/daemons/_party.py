@@ -15,6 +15,7 @@ from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
 from qnode.clock import ClockError, LabClock
 from qnode.daemons._clock import RenewedClock
 from qnode.daemons._host import InstrumentHost, extend_driver_path
+from qnode.daemons._parameters import Parameters
 from qnode.daemons._tape import TapeDeck
 from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
@@ -218,7 +219,13 @@ class Party:
 
     def handlers(self) -> dict[str, Handler]:
         """Calls that this daemon answers."""
-        return {"status": self._status, "accounting": self._accounting, "stop": self._stop}
+        parameters = Parameters(self.host, lambda: None if self.plan is None else self.plan.plan_id)
+        return {
+            "status": self._status,
+            "accounting": self._accounting,
+            "stop": self._stop,
+            **parameters.handlers(),
+        }
 
     def read_back(self) -> Iterator[Message]:
         """All records, own ones and received ones, in an order in which books can be rebuilt."""

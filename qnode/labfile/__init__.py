@@ -9,12 +9,14 @@ from qnode.labfile._cross import element_inputs
 from qnode.labfile._load import (
     LabFault,
     LabFileError,
+    data_folder,
     lab_hash,
     line_of,
     load_lab,
     load_lab_and_world,
     load_world,
     resolve_address,
+    simulated_instruments,
 )
 from qnode.labfile._model import (
     HERALD_LOGIC,
@@ -86,6 +88,7 @@ __all__ = [
     "World",
     "WorldMidpoint",
     "WorldNode",
+    "data_folder",
     "element_inputs",
     "lab_hash",
     "line_of",
@@ -93,4 +96,5 @@ __all__ = [
     "load_lab_and_world",
     "load_world",
     "resolve_address",
+    "simulated_instruments",
 ]

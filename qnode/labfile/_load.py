@@ -26,12 +26,14 @@ from qnode.labfile._world import World
 __all__ = [
     "LabFault",
     "LabFileError",
+    "data_folder",
     "lab_hash",
     "line_of",
     "load_lab",
     "load_lab_and_world",
     "load_world",
     "resolve_address",
+    "simulated_instruments",
 ]
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -129,6 +131,18 @@ def lab_hash(lab: Lab) -> str:
 def line_of(path: Path | str, place: Sequence[str | int]) -> int:
     """Line (from 1) where an entry of a lab file stands, e.g. ``("wires", 3)``; of the deepest part that is there."""
     return _line(_read(path), tuple(place))
+
+
+def data_folder(lab: Lab, option: Path | None) -> Path:
+    """Absolute data folder: the option's, or the lab file's seen from here."""
+    return (option or Path(lab.data.folder)).resolve()
+
+
+def simulated_instruments(lab: Lab) -> list[str]:
+    """``site.instrument`` of all that are simulated."""
+    return [
+        f"{site}.{name}" for site, part in lab.sites.items() for name, entry in part.rack.items() if entry.simulated
+    ]
 
 
 def resolve_address(address: str, data_folder: Path) -> str:

@@ -16,7 +16,7 @@ ALLOWED = {
     "qnode.analysis": {"numpy"},
     "qnode.bus": {"msgspec", "zmq"},
     "qnode.cli": {"numpy", "rich", "typer"},
-    "qnode.client": {"msgspec", "numpy"},
+    "qnode.client": {"matplotlib", "msgspec", "numpy", "qcodes"},
     "qnode.clock": set(),
     "qnode.daemons": {"msgspec", "numpy", "qcodes"},
     "qnode.errors": set(),

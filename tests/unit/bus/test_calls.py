@@ -602,7 +602,7 @@ def test_the_synchronous_client_works_inside_a_loop_and_from_threads(keyring: Ke
             with pytest.raises(MisuseError, match="has no call"):
                 client.call("nothing")
         client.close()
-        with pytest.raises(NetworkError, match="make a new SyncClient"):
+        with pytest.raises(NetworkError, match="the connection to alice is closed - make a new one"):
             client.call("echo")
     finally:
         stop.set()

@@ -12,8 +12,7 @@ import pytest
 
 from qnode.cli import _record, _runs
 from qnode.cli._record import keep, opening_facts, reached, try_report, write_report
-from qnode.cli._run import heralding_document as pairs_document
-from qnode.client import Pair, Pairs, PlayedPlan, Progress
+from qnode.client import Pair, Pairs, PlayedPlan, Progress, pairs_document
 from qnode.errors import QnodeError
 from qnode.heralds import LinkPrograms
 from qnode.labfile import load_lab, load_world

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,91 @@ def test_arrays_have_a_row_a_pair_and_two_columns_where_both_nodes_speak():
     assert arrays["plan_id"].tolist() == ["0123456789abcdef"] * 2
     assert {array.shape for array in some().to_arrays().values()} == {(0,), (0, 2)}
     assert arrays["click_ps"].dtype == np.int64
+
+
+def read_in_all_bases() -> Pairs:
+    pairs = some(
+        *(
+            a_pair(round=n, bases=(basis, basis), outcomes=(1, sign), bright=(True, sign == 1))
+            for n, (basis, sign) in enumerate([("X", 1), ("Y", 1), ("Z", -1)] * 5)
+        )
+    )
+    pairs.readout, pairs.rounds, pairs.ended = {"alice": PERFECT, "bob": PERFECT}, 1_000, "done"
+    return pairs
+
+
+def test_they_say_in_one_line_what_they_are():
+    # 15 in 1.495 s.
+    assert repr(read_in_all_bases()).startswith(
+        "<Pairs run: 15 pairs on alice-bob in 1.5 s of lab time, 10.0 ± 2.6 Hz, F 1.00 ± 0."
+    )
+    assert repr(some()) == "<Pairs run: 0 pairs on alice-bob in 0.0 s of lab time, 0.0 ± 0.0 Hz, interrupted>"
+
+
+class Cells(HTMLParser):
+    """Text of a table's cells."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_a_notebook_shows_a_table_in_which_every_name_is_escaped():
+    pairs = read_in_all_bases()
+    pairs.ended = "bob said <b>no</b> & left"
+    texts = Cells(pairs._repr_html_()).texts
+    assert texts[0] == "alice-bob, run run"
+    assert texts[-1] == pairs.ended
+    assert "<b>" not in pairs._repr_html_()
+    assert texts[texts.index("psi+") + 1].startswith("15 pairs; XX 1.00 ± 0.")
+    assert "not all of XX, YY, ZZ were read" in Cells(some(a_pair())._repr_html_()).texts
+
+
+def test_the_plot_shows_each_correlator_and_each_pair():
+    pairs = read_in_all_bases()
+    pairs.extend([a_pair(round=20, bell="psi-", bases=("X", "X"), outcomes=(1, -1))])
+    figure = pairs.plot()
+    correlators, arrivals = figure.axes
+    _, labels = correlators.get_legend_handles_labels()
+    assert [label.partition(":")[0] for label in labels] == ["psi+", "psi-"]
+    values = [line.get_ydata().tolist() for container in correlators.containers for line in [container.lines[0]]]
+    assert values == [[1.0, 1.0, -1.0], [-1.0]]
+    (steps,) = arrivals.lines
+    assert steps.get_ydata()[-1] == 16
+    # Round 20 of 1.495 ms.
+    assert steps.get_xdata()[-1] == pytest.approx(20 * 1.495e-3)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_an_empty_run_can_be_drawn():
+    assert some().plot()._repr_png_().startswith(b"\x89PNG")
+
+
+def test_pairs_become_a_dataset_in_a_database_of_their_own(tmp_path, monkeypatch, capsys):
+    import qcodes
+    from qcodes.dataset import connect, load_by_id
+
+    default = tmp_path / "default.db"
+    monkeypatch.setitem(qcodes.config["core"], "db_location", str(default))
+    pairs = read_in_all_bases()
+    database = tmp_path / "lab.db"
+    assert [pairs.to_qcodes(database), pairs.to_qcodes(str(database))] == [1, 2]
+    with contextlib.closing(connect(database)) as connection:
+        dataset = load_by_id(2, conn=connection)
+        frame = dataset.to_pandas_dataframe()
+        assert (dataset.exp_name, dataset.sample_name, dataset.name) == ("run", "alice-bob", "pairs")
+        metadata = dataset.metadata
+    assert frame.index.tolist() == list(range(15))
+    assert frame["outcome_alice"].tolist() == [1] * 15
+    assert frame["outcome_bob"].tolist() == [1, 1, -1] * 5
+    assert frame["basis_bob"].tolist() == ["X", "Y", "Z"] * 5
+    assert frame["bright_bob"].tolist() == [1, 1, 0] * 5
+    assert frame["click_ps"].tolist() == [123_456] * 15
+    assert (metadata["heralds_sha256"], metadata["fidelity"]) == (pairs.sha256(), pytest.approx(1.0))
+    assert qcodes.config["core"]["db_location"] == str(default)
+    assert not default.exists()
+    assert capsys.readouterr().out == ""

@@ -4,8 +4,7 @@ import dataclasses
 
 from rich.cells import cell_len
 
-from qnode.cli._session import progress_line
-from qnode.client import Progress
+from qnode.client import Progress, progress_line
 
 LONG = Progress(
     phase="heralding",
