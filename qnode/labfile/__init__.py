@@ -5,7 +5,7 @@ for the simulators and for ``qnode predict``; ``load_lab_and_world(path)`` check
 start both. All faults of a file are raised at once, each with file and line.
 """
 
-from qnode.labfile._cross import element_inputs
+from qnode.labfile._cross import element_inputs, unfed_inputs
 from qnode.labfile._load import (
     LabFault,
     LabFileError,
@@ -37,6 +37,7 @@ from qnode.labfile._model import (
     Node,
     NodeCalibration,
     RackEntry,
+    Role,
     Round,
     Site,
     Wire,
@@ -48,6 +49,8 @@ from qnode.labfile._world import (
     Emitter,
     Fibre,
     Interferometer,
+    Lasers,
+    Microwave,
     Spin,
     World,
     WorldMidpoint,
@@ -73,14 +76,17 @@ __all__ = [
     "Lab",
     "LabFault",
     "LabFileError",
+    "Lasers",
     "Link",
     "LinkCalibration",
     "MeasuredName",
     "MeasuredValue",
+    "Microwave",
     "Midpoint",
     "Node",
     "NodeCalibration",
     "RackEntry",
+    "Role",
     "Round",
     "Site",
     "Spin",
@@ -97,4 +103,5 @@ __all__ = [
     "load_world",
     "resolve_address",
     "simulated_instruments",
+    "unfed_inputs",
 ]

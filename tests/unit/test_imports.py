@@ -25,14 +25,14 @@ ALLOWED = {
     "qnode.labfile": {"pydantic", "pydantic_core", "ruamel"},
     "qnode.runs": {"numpy", "pyarrow"},
     "qnode.tags": {"matplotlib", "numba", "numpy", "pyarrow"},
-    "drivers._cores": {"serial"},
+    "drivers._cores": {"pyvisa", "qcodes", "serial"},
     "drivers.cobolt": {"qcodes", "serial"},
     "drivers.idquantique": {"qcodes", "zmq"},
-    "drivers.rohde_schwarz": {"pyvisa", "qcodes"},
+    "drivers.rohde_schwarz": {"qcodes"},
     "drivers.sfifteen": {"qcodes", "serial"},
     "drivers.single_quantum": {"qcodes"},
     "drivers.swabian": {"numpy", "pulsestreamer", "qcodes"},
-    "drivers.tektronix": {"numpy", "pyvisa", "qcodes"},
+    "drivers.tektronix": {"numpy", "qcodes"},
     "drivers.toptica": {"qcodes", "toptica"},
     "drivers.roles": {"numpy"},
     "drivers": set(),
@@ -103,7 +103,7 @@ except SystemExit as end:
 SIMULATORS = """
 from simulators.lab import SimulatedLab
 lab = SimulatedLab("config/two_nodes.yaml", "nowhere")
-assert len(lab.instruments) == 8
+assert len(lab.instruments) == 15
 """
 SLOW = ("qcodes", "numba", "matplotlib", "pyarrow")
 

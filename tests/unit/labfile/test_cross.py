@@ -31,8 +31,8 @@ TOGETHER = [
      "wire from alice.awg.ch4: alice.awg has no output ch4; it has ch1, ch1m1, ch1m2, ch2, ch2m1, ch2m2, ch3"),
     ("an input is no output", PULSE, PULSE.replace("ch3", "event"), "from: alice.awg.event,",
      "wire from alice.awg.event: alice.awg has no output event; it has ch1, ch1m1, ch1m2, ch2, ch2m1, ch2m2, ch3"),
-    ("no such instrument", PULSE, PULSE.replace("alice.awg", "alice.laser"), "alice.laser",
-     "wire from alice.laser.ch3: there is no alice.laser in this lab"),
+    ("no such instrument", PULSE, PULSE.replace("alice.awg", "alice.dimmer"), "alice.dimmer",
+     "wire from alice.dimmer.ch3: there is no alice.dimmer in this lab"),
     ("no site in a wire", PULSE, PULSE.replace("alice.awg.", "eve.awg."), "from: eve.awg",
      "wire from eve.awg.ch3: there is no site eve in this lab"),
     ("half a name", PULSE, PULSE.replace("alice.awg.ch3", "ch3"), "from: ch3",
@@ -66,6 +66,23 @@ def test_one_disagreement_is_one_line_at_its_place(changed, old, new, where, tex
     lab = changed((old, new))
     line = lab.line(where) if isinstance(where, str) else lab.line(*where)
     assert lab.faults() == [(line, text)]
+
+
+def test_a_lasers_input_takes_a_laser(changed):
+    lab = changed((PULSE, PULSE.replace("optical_pulse", "resonant_laser")))
+    text = "wire from alice.awg.ch3 to alice.qubit.resonant_laser: that input takes the output of a laser"
+    assert (lab.line("from: alice.awg.ch3"), text) in lab.faults()
+
+
+def test_a_laser_feeds_its_own_inputs_alone(changed):
+    head = "      probe:\n        type: drivers.cobolt.cobolt_06_01.Cobolt0601\n        address: data:tty/probe\n"
+    entry = "      probe: {role: laser, simulated: true, safe_state: outputs_off, channels: {laser1: {}}}\n"
+    lab = changed((TAGGER, head + TAGGER), (RACK, entry + RACK), (PULSE, PULSE.replace("awg.ch3", "probe.laser1")))
+    text = (
+        "wire from alice.probe.laser1 to alice.qubit.optical_pulse: the output of a laser goes to resonant_laser of "
+        "emitters, spin_pump_laser of emitters, repump_laser of emitters alone"
+    )
+    assert lab.faults() == [(lab.line("from: alice.probe"), text)]
 
 
 def test_wires_of_one_missing_thing_are_counted_in_one_fault(changed):

@@ -8,7 +8,7 @@ at 3,950 of the branch) both take 3,450; readout light 4,200..7,900.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,16 @@ import pytest
 
 from qnode.clock import PS_PER_S
 from qnode.labfile import Lab, World, load_lab, load_world
-from simulators.kit import AwgElementPlayback, AwgPlayback, PulserPlayback, TaggerPlayback
+from simulators.kit import (
+    AwgElementPlayback,
+    AwgPlayback,
+    DetectorPlayback,
+    LaserBeam,
+    LaserPlayback,
+    MicrowavePlayback,
+    PulserPlayback,
+    TaggerPlayback,
+)
 from simulators.world.engine import World as Engine
 from simulators.world.world_context import Instruments, WorldContext
 
@@ -92,6 +101,59 @@ class FakeTagger:
         times = np.concatenate([t + (origin - ORIGIN_PS) for origin, t, _, _ in self.deliveries])
         channels = np.concatenate([c for _, _, c, _ in self.deliveries])
         return times if channel is None else times[channels == channel]
+
+
+class FakeSupply:
+    """A laser or a microwave source."""
+
+    def __init__(self, name: str, playback: Any) -> None:
+        self.name = name
+        self.playback = playback
+
+    def change(self, **what: Any) -> None:
+        self.playback = replace(self.playback, revision=self.playback.revision + 1, **what)
+
+    def beam(self, output: str, **what: Any) -> None:
+        beams = {**self.playback.beams, output: replace(self.playback.beams[output], **what)}
+        self.change(beams=beams)
+
+
+class FakeDetectors(FakeSupply):
+    """A detector driver; what it was told of pulses."""
+
+    def __init__(self, name: str, playback: Any) -> None:
+        super().__init__(name, playback)
+        self.told: list[tuple[int, dict[int, int]]] = []
+
+    def deliver_counts(self, counts: dict[int, int], until_ps: int) -> None:
+        self.told.append((until_ps, counts))
+
+    def channel(self, number: int, **what: float | bool) -> None:
+        """One channel's entries of the playback."""
+        changed = {key: {**getattr(self.playback, key), number: value} for key, value in what.items()}
+        self.change(**changed)
+
+
+def lasers(name: str) -> dict[str, FakeSupply]:
+    """A node's lasers on resonance at nominal power."""
+    lit = LaserBeam(True, 25.0, 0.0)
+    controller = LaserPlayback(1, True, False, {"laser1": lit, "laser2": lit})
+    repump = LaserPlayback(1, True, False, {"laser1": LaserBeam(True, 50.0, 0.0)})
+    return {
+        f"{name}.lasers": FakeSupply(f"{name}.lasers", controller),
+        f"{name}.repump": FakeSupply(f"{name}.repump", repump),
+    }
+
+
+def carrier() -> MicrowavePlayback:
+    """On resonance at nominal power."""
+    return MicrowavePlayback(1, True, True, 2.83e9, 15.0, 0.0, iq_on=True, external_reference=True)
+
+
+def detectors() -> DetectorPlayback:
+    """Both at the working bias."""
+    ones, on = dict.fromkeys((1, 2), 1.0), dict.fromkeys((1, 2), True)
+    return DetectorPlayback(1, True, {1: 20.0, 2: 19.6}, on, dict.fromkeys((1, 2), False), ones, ones)
 
 
 def node_steps(trigger_ns: int = 95_000) -> list[tuple[int, int]]:
@@ -241,9 +303,9 @@ def double_midpoint_steps(
 
 
 class Bench:
-    """A lab of fakes; ``change`` may give the lab file's document and the world another face."""
+    """A lab of fakes, but for the slow instruments in ``rack``, by ``site.instrument``."""
 
-    def __init__(self, lab: Lab, world: World, seed: int = 1) -> None:
+    def __init__(self, lab: Lab, world: World, seed: int = 1, rack: Mapping[str, Any] | None = None) -> None:
         self.lab = lab
         self.pulsers = {f"{site}.pulser": FakePulser(f"{site}.pulser") for site in ("alice", "bob", "midpoint")}
         elements = table(attempt_words(), [branch_words("Z")])
@@ -253,7 +315,14 @@ class Bench:
             "bob.tagger": FakeTagger("bob.tagger", range(1, 5)),
             "midpoint.tagger": FakeTagger("midpoint.tagger", range(5)),
         }
-        instruments = Instruments(self.pulsers, self.awgs, self.taggers)
+        rack = rack or {}
+        self.lasers = {n: rack.get(n, fake) for n, fake in {**lasers("alice"), **lasers("bob")}.items()}
+        sources = [f"{node}.microwave" for node in ("alice", "bob")]
+        self.microwaves = {name: rack.get(name, FakeSupply(name, carrier())) for name in sources}
+        self.snspd = rack.get("midpoint.snspd", FakeDetectors("midpoint.snspd", detectors()))
+        instruments = Instruments(
+            self.pulsers, self.awgs, self.taggers, self.lasers, self.microwaves, {"midpoint.snspd": self.snspd}
+        )
         self.context = WorldContext(lab, world, instruments, ORIGIN_PS, seed)
         self.engine = Engine(self.context)
         self.midpoint = midpoint_steps()
@@ -307,7 +376,12 @@ def read_two_nodes() -> tuple[Lab, World]:
 
 @pytest.fixture
 def make_bench() -> Callable[..., Bench]:
-    def make(world: dict[str, Any] | None = None, without_wire: tuple[str, ...] = (), seed: int = 1) -> Bench:
+    def make(
+        world: dict[str, Any] | None = None,
+        without_wire: tuple[str, ...] = (),
+        seed: int = 1,
+        rack: Mapping[str, Any] | None = None,
+    ) -> Bench:
         lab, truth = read_two_nodes()
         for path, value in (world or {}).items():
             truth = update(truth, path, value)
@@ -319,7 +393,7 @@ def make_bench() -> Callable[..., Bench]:
                     continue
                 wire = wire.model_copy(update={"to": ends})
             wires.append(wire)
-        return Bench(lab.model_copy(update={"wires": tuple(wires)}), truth, seed)
+        return Bench(lab.model_copy(update={"wires": tuple(wires)}), truth, seed, rack)
 
     return make
 
