@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qnode.labfile._model import HERALD_LOGIC, Element, Lab, Link, Wire
+from qnode.labfile._model import HERALD_LOGIC, Element, Lab, Link, Role, Wire
 from qnode.labfile._world import World
 
 __all__ = ["cross_faults", "element_inputs", "world_faults"]
@@ -16,6 +16,9 @@ FIXED_CONNECTORS = {
     "awg": {"trigger", "event", "ref"},
     "time_tagger": {"ref"},
     "time_controller": {"ref"},
+    "laser": set(),
+    "microwave_source": {"ref"},
+    "detector_driver": set(),
 }
 """Inputs that every instrument of a role has beside the channels of its rack entry."""
 
@@ -31,16 +34,29 @@ ELEMENT_CONNECTORS: dict[str, tuple[set[str], set[str]]] = {
             "readout_light",
             "charge_light",
             "repump_light",
+            "resonant_laser",
+            "spin_pump_laser",
+            "repump_laser",
+            "microwave_carrier",
         },
         {"zero_phonon_line", "sideband"},
     ),
     "beam_splitter": ({"in1", "in2"}, {"out1", "out2"}),
-    "detector": ({"in"}, {"out"}),
+    "detector": ({"in", "bias"}, {"out"}),
     "gated_or": ({"in1", "in2", "gate"}, {"out"}),
     "two_window_latch": ({"in1", "in2", "gate"}, {"out"}),
     "fan_out": ({"in"}, {"out1", "out2", "out3", "out4"}),
 }
 """Inputs and outputs of the elements."""
+
+FED_BY: dict[tuple[str, str], Role] = {
+    ("emitter", "resonant_laser"): "laser",
+    ("emitter", "spin_pump_laser"): "laser",
+    ("emitter", "repump_laser"): "laser",
+    ("emitter", "microwave_carrier"): "microwave_source",
+    ("detector", "bias"): "detector_driver",
+}
+"""Inputs of elements, by kind and connector, that one role alone can feed."""
 
 CLOCK_OUTPUTS = {"pps", "ref_10mhz"}
 FIBRE_INDEX = 1.468
@@ -216,6 +232,7 @@ def _wires(lab: Lab) -> Iterator[Fault]:
             if end in reached:
                 yield (("wires", index, "to"), f"input {end} is reached by two wires; take one of them out")
             reached.add(end)
+            yield from _feeder(lab, index, wire.from_, end)
     for thing, places in absent.items():
         if _said_elsewhere(lab, thing):
             continue
@@ -251,6 +268,23 @@ def _connector(lab: Lab, index: int, end: str, what: str, key: str) -> Iterator[
     if connector not in names:
         listed = ", ".join(sorted(names)) or "none"
         yield (("wires", index, key), f"wire {key} {end}: {thing} has no {what} {connector}; it has {listed}")
+
+
+def _feeder(lab: Lab, index: int, source: str, end: str) -> Iterator[Fault]:
+    """Lasers, microwave sources and detector drivers feed inputs of their own alone, and nothing else does."""
+    thing, _, connector = end.rpartition(".")
+    element = lab.elements().get(thing)
+    needed = None if element is None else FED_BY.get((element.kind, connector))
+    site, _, name = source.rpartition(".")[0].partition(".")
+    entry = lab.sites[site].rack.get(name) if site in lab.sites else None
+    role = None if entry is None else entry.role
+    if needed == role or (needed is None and role not in FED_BY.values()) or _missing(lab, source) is not None:
+        return
+    if needed is not None:
+        yield (("wires", index, "from"), f"wire from {source} to {end}: that input takes the output of a {needed}")
+        return
+    listed = ", ".join(f"{c} of {k}s" for (k, c), feeder in FED_BY.items() if feeder == role)
+    yield (("wires", index, "to"), f"wire from {source} to {end}: the output of a {role} goes to {listed} alone")
 
 
 def _links(lab: Lab) -> Iterator[Fault]:

@@ -76,7 +76,9 @@ class Instrument(Entry):
     add_parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-Role = Literal["pulse_sequencer", "awg", "time_tagger", "time_controller"]
+Role = Literal[
+    "pulse_sequencer", "awg", "time_tagger", "time_controller", "laser", "microwave_source", "detector_driver"
+]
 
 
 class Channel(Entry):
@@ -97,7 +99,7 @@ class RackEntry(Entry):
     simulated: bool
     safe_state: Literal["outputs_off", "stopped"]
     channels: dict[str, Channel] = Field(default_factory=dict)
-    """By the names of section `Connectors` of the reference: d0, ch1, ch1m1, in1, start."""
+    """By the names of section `Connectors` of the reference: d0, ch1, ch1m1, in1, start, laser1, rf."""
     inputs: dict[str, Channel] = Field(default_factory=dict)
     """Settings of the trigger, event and reference inputs, where they differ from the defaults."""
 
@@ -184,7 +186,7 @@ class Wire(Entry):
 
     from_: str = Field(alias="from")
     to: str | tuple[str, ...]
-    kind: Literal["trigger", "herald", "photon", "microwave", "light", "clock", "pps"]
+    kind: Literal["trigger", "herald", "photon", "microwave", "light", "bias", "clock", "pps"]
     delay_ns: float = Field(0, ge=0)
 
     @property

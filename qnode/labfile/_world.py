@@ -15,6 +15,8 @@ __all__ = [
     "Emitter",
     "Fibre",
     "Interferometer",
+    "Lasers",
+    "Microwave",
     "Spin",
     "World",
     "WorldMidpoint",
@@ -72,6 +74,34 @@ class Fibre(Entry):
     loss_db_per_km: float = Field(ge=0)
 
 
+class Lasers(Entry):
+    """What the emitter wants of the lasers that are wired to it. Powers are those behind the heads."""
+
+    resonant_mw: float = Field(default=25.0, gt=0)
+    """Power at which `optical_rabi_mhz_per_volt`, the readout and the charge check hold: the excitation's rotation
+    goes with the root of the power, counts and pumping go with the power."""
+    resonant_mhz: float = 0.0
+    """Where the transition of excitation, readout and charge check lies, from the frequency that the head has at its
+    factory settings."""
+    spin_pump_mw: float = Field(default=25.0, gt=0)
+    """Power at which `pump_time_ns` holds."""
+    spin_pump_mhz: float = 0.0
+    """The same for the transition of spin pumping and its head."""
+    repump_mw: float = Field(default=50.0, gt=0)
+    """Nominal power of the repump light; it needs at least half of it to give the electron back."""
+    linewidth_mhz: float = Field(default=13.0, gt=0)
+    """Full width of the transitions at half maximum: 1/(2 pi 12.4 ns) and a little."""
+
+
+class Microwave(Entry):
+    """What the spin wants of the microwave carrier."""
+
+    carrier_hz: float = Field(default=2.83e9, gt=0)
+    """The spin's transition; a carrier beside it turns the spin by the detuning."""
+    carrier_dbm: float = 15.0
+    """Power of the source at which `rabi_mhz_per_volt` holds; rotations scale by 10^((P - carrier_dbm)/20)."""
+
+
 class WorldNode(Entry):
     """The truth of a node."""
 
@@ -79,6 +109,8 @@ class WorldNode(Entry):
     spin: Spin
     charge: Charge
     fibre: Fibre
+    lasers: Lasers = Field(default_factory=Lasers)
+    microwave: Microwave = Field(default_factory=Microwave)
     detection_efficiency: Probability | None = None
     """eta of the node, in place of collection x fibre x detector x share of the emission in the window."""
 
@@ -96,7 +128,7 @@ class Interferometer(Entry):
 
 
 class Detectors(Entry):
-    """Both detectors of a midpoint."""
+    """Both detectors of a midpoint, at the working bias of their driver."""
 
     efficiency: Probability
     dark_rate_hz: float = Field(ge=0)

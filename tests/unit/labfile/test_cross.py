@@ -68,6 +68,23 @@ def test_one_disagreement_is_one_line_at_its_place(changed, old, new, where, tex
     assert lab.faults() == [(line, text)]
 
 
+def test_a_lasers_input_takes_a_laser(changed):
+    lab = changed((PULSE, PULSE.replace("optical_pulse", "resonant_laser")))
+    text = "wire from alice.awg.ch3 to alice.qubit.resonant_laser: that input takes the output of a laser"
+    assert (lab.line("from: alice.awg.ch3"), text) in lab.faults()
+
+
+def test_a_laser_feeds_its_own_inputs_alone(changed):
+    head = "      probe:\n        type: drivers.cobolt.cobolt_06_01.Cobolt0601\n        address: data:tty/probe\n"
+    entry = "      probe: {role: laser, simulated: true, safe_state: outputs_off, channels: {laser1: {}}}\n"
+    lab = changed((TAGGER, head + TAGGER), (RACK, entry + RACK), (PULSE, PULSE.replace("awg.ch3", "probe.laser1")))
+    text = (
+        "wire from alice.probe.laser1 to alice.qubit.optical_pulse: the output of a laser goes to resonant_laser of "
+        "emitters, spin_pump_laser of emitters, repump_laser of emitters alone"
+    )
+    assert lab.faults() == [(lab.line("from: alice.probe"), text)]
+
+
 def test_wires_of_one_missing_thing_are_counted_in_one_fault(changed):
     lab = changed((TAGGER, ""), (RACK, ""))
     wires = "wire to alice.tagger.ref (and 4 more wires): there is no alice.tagger in this lab"

@@ -85,8 +85,8 @@ SPELLED = [
         PULSE.replace("light", "fibre"),
         "alice.qubit.optical_pulse",
         (
-            "wire from alice.awg.ch3: `kind`: expected trigger, herald, photon, microwave, light, clock"
-            " or pps, not fibre"
+            "wire from alice.awg.ch3: `kind`: expected trigger, herald, photon, microwave, light, bias,"
+            " clock or pps, not fibre"
         ),
     ),
     (
