@@ -18,7 +18,7 @@ import numpy as np
 
 from qnode.clock import PS_PER_NS, PS_PER_S, TAI_MINUS_UTC_S
 from qnode.errors import InstrumentError, MisuseError, NetworkError, QnodeError
-from qnode.labfile import Lab, load_lab, load_world, resolve_address
+from qnode.labfile import Lab, Role, load_lab, load_world, resolve_address
 from simulators.kit import SimInstrument
 from simulators.world.clock_server import ClockServer
 from simulators.world.control_server import ControlServer
@@ -301,8 +301,16 @@ def _simulator_class(name: str, driver: str) -> type[SimInstrument]:
 
 
 def _by_role(lab: Lab, instruments: Mapping[str, SimInstrument]) -> Instruments:
-    groups: dict[str, dict[str, Any]] = {"pulsers": {}, "awgs": {}, "taggers": {}}
-    kinds = {"pulse_sequencer": "pulsers", "awg": "awgs", "time_tagger": "taggers", "time_controller": "taggers"}
+    kinds: dict[Role, str] = {
+        "pulse_sequencer": "pulsers",
+        "awg": "awgs",
+        "time_tagger": "taggers",
+        "time_controller": "taggers",
+        "laser": "lasers",
+        "microwave_source": "microwaves",
+        "detector_driver": "detectors",
+    }
+    groups: dict[str, dict[str, Any]] = {kind: {} for kind in kinds.values()}
     for site_name, site in lab.sites.items():
         for short, entry in site.rack.items():
             name = f"{site_name}.{short}"

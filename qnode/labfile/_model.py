@@ -29,6 +29,7 @@ __all__ = [
     "Node",
     "NodeCalibration",
     "RackEntry",
+    "Role",
     "Round",
     "Site",
     "Wire",

@@ -100,6 +100,10 @@ class Microwave(Entry):
     """The spin's transition; a carrier beside it turns the spin by the detuning."""
     carrier_dbm: float = 15.0
     """Power of the source at which `rabi_mhz_per_volt` holds; rotations scale by 10^((P - carrier_dbm)/20)."""
+    full_drive_v: float = Field(default=1.0, gt=0)
+    """Amplitude at I and Q that lets the whole carrier through; so much runs through while I and Q are off."""
+    reference_error: float = 1e-7
+    """Relative error of the source's own oscillator, which counts while it does not run on the site's 10 MHz."""
 
 
 class WorldNode(Entry):

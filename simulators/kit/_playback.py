@@ -133,7 +133,7 @@ class LaserPlayback:
     interlock_open: bool
     """True: all beams are dark, by hardware."""
     beams: Mapping[str, LaserBeam]
-    """By output: ``laser1``, ``laser2`` of a controller, ``out`` of a head with one."""
+    """By output: ``laser1``, ``laser2``."""
 
 
 @dataclass(frozen=True, eq=False)

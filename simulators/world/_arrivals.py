@@ -34,7 +34,7 @@ class ArrivalSampler:
     present: NDArray[np.bool_]
     """(causes, 2 detectors, 3): whether a photon of node a, of node b, a dark click lie there."""
     outside: tuple[float, float]
-    """P(a photon of node a, of node b, reaches a detector outside the window) in one attempt."""
+    """P(a photon of node a, of node b, reaches a detector outside the window) in one attempt; both detectors perfect."""
 
     @classmethod
     def build(
@@ -44,7 +44,8 @@ class ArrivalSampler:
         efficiency: tuple[float, float],
         window_ps: float,
         bunching: float,
-        dark_probability: float,
+        dark_probability: tuple[float, float],
+        detectors: tuple[float, float] = (1.0, 1.0),
     ) -> ArrivalSampler:
         """Tabulate the causes.
 
@@ -54,20 +55,23 @@ class ArrivalSampler:
             efficiency: P(click | photon emitted), per node, the window left out.
             window_ps: length of the detection window.
             bunching: probability that two detected photons are at one detector.
-            dark_probability: per detector and window.
+            dark_probability: of either detector in the window.
+            detectors: P(click) of either detector for a photon that ``efficiency`` lets through.
         """
         detectable = tuple(p * eta for p, eta in zip(emitted, efficiency, strict=True))
         shares = tuple(packet.share(0, window_ps) for packet in packets)
         inside_a, inside_b = (p * share for p, share in zip(detectable, shares, strict=True))
-        at_a = (1 - inside_a, inside_a / 2, inside_a / 2)
-        at_b = (1 - inside_b, inside_b / 2, inside_b / 2)
+        at_a, at_b = (
+            (1 - (first + second), first, second)
+            for first, second in ((p / 2 * detectors[0], p / 2 * detectors[1]) for p in (inside_a, inside_b))
+        )
         patterns, probabilities, present = [], [], []
         for detector_a, detector_b, dark_1, dark_2 in product(range(3), range(3), (False, True), (False, True)):
             probability = at_a[detector_a] * at_b[detector_b]
             if detector_a and detector_b:
                 probability *= 2 * (bunching if detector_a == detector_b else 1 - bunching)
-            for dark in (dark_1, dark_2):
-                probability *= dark_probability if dark else 1 - dark_probability
+            for dark, chance in zip((dark_1, dark_2), dark_probability, strict=True):
+                probability *= chance if dark else 1 - chance
             lit = [[detector_a == d, detector_b == d, dark] for d, dark in ((1, dark_1), (2, dark_2))]
             patterns.append(any(lit[0]) + 2 * any(lit[1]))
             probabilities.append(probability)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from qnode.errors import MisuseError
 from simulators.world._arrivals import ArrivalSampler
 from simulators.world._wave_packet import WavePacket, overlap
-from simulators.world.link import check_probability, detected_overlaps
+from simulators.world.link import check_probability, detected_overlaps, per_detector
 
 __all__ = ["PATTERNS", "DoubleClickMaps", "TwoPulses", "window_pattern"]
 
@@ -112,9 +112,10 @@ class DoubleClickMaps:
         b: TwoPulses,
         window_ps: float,
         indistinguishability: float,
-        dark_probability: float,
+        dark_probability: float | tuple[float, float],
         psi_plus_on: Literal["det1", "det2"] = "det1",
         *,
+        detectors: tuple[float, float] = (1.0, 1.0),
         phase_rms_rad: float = 0.0,
         phase_correlation: float = 1.0,
         second_window: bool = True,
@@ -127,9 +128,10 @@ class DoubleClickMaps:
             b: second node.
             window_ps: length of either detection window.
             indistinguishability: V, squared overlap of two photons if their wave packets were equal.
-            dark_probability: P(dark click) per detector and window.
+            dark_probability: P(dark click) in a window, of both detectors or of either.
             psi_plus_on: detector whose single click heralds |01> + |10>. Double click does not depend on it: what counts
                 is whether it was the same detector twice.
+            detectors: P(click) of either detector for a photon that the nodes' efficiencies let through.
             phase_rms_rad: standard deviation of the optical phase.
             phase_correlation: of its values in the two windows.
             second_window: false where the second gate never opens.
@@ -140,9 +142,10 @@ class DoubleClickMaps:
         """
         if not window_ps > 0:
             raise MisuseError(f"link: window_ps is {window_ps}", hint="pass the positive length of the gate in ps")
+        darks = per_detector(dark_probability)
         for name, value in (
             ("indistinguishability", indistinguishability),
-            ("dark_probability", dark_probability),
+            *(("dark_probability", dark) for dark in darks),
             ("phase_correlation", phase_correlation),
         ):
             check_probability(name, value)
@@ -152,7 +155,7 @@ class DoubleClickMaps:
             lit = a.packets[window] is not None and b.packets[window] is not None
             amplitude = sqrt(indistinguishability) * overlap(*packets, window_ps) if lit else 0.0
             detectable = (a.detectable(window, window_ps), b.detectable(window, window_ps))
-            found = detected_overlaps(detectable, amplitude, dark_probability, psi_plus_on)
+            found = detected_overlaps(detectable, amplitude, darks, psi_plus_on, detectors)
             fields.append(_by_harmonic(found, a.double_excitation, b.double_excitation))
             efficiency = tuple(
                 node.efficiency[window] if node.packets[window] is not None else 0.0 for node in (a, b)
@@ -164,7 +167,8 @@ class DoubleClickMaps:
                     efficiency=(efficiency[0], efficiency[1]),
                     window_ps=window_ps,
                     bunching=(1 + amplitude**2) / 2,
-                    dark_probability=dark_probability,
+                    dark_probability=darks,
+                    detectors=detectors,
                 )
             )
         patterns = np.arange(PATTERNS)

@@ -122,7 +122,9 @@ class World:
         self.now_ps = stop_ps
         if stop_ps == edge_ps:
             self._pulse_per_second(edge_ps, sites)
-        self.context.sink.flush(min([stop_ps, *(group.settled_ps for group in self._groups)]))
+        settled_ps = min([stop_ps, *(group.settled_ps for group in self._groups)])
+        self.context.sink.flush(settled_ps)
+        self.context.counter.flush(settled_ps)
         self._tell_awgs()
 
     def watch(self) -> None:
@@ -187,14 +189,15 @@ class World:
     def _idle_darks(self, stop_ps: int) -> None:
         """Dark counts while nothing plays, drawn per aligned 50 ms of lab time."""
         start_ps, self._darks_until_ps = self._darks_until_ps, max(self._darks_until_ps, stop_ps)
-        for station in self.context.stations:
-            mean = station.dark_rate_hz * IDLE_STEP_PS / PS_PER_S
-            for number, ends in enumerate(station.detector_ends):
+        for station in self.context.supplies.now().stations:
+            for number, (rate_hz, ends) in enumerate(zip(station.dark_rates_hz, station.detector_ends, strict=True)):
+                mean = rate_hz * IDLE_STEP_PS / PS_PER_S
                 for slot in range(start_ps // IDLE_STEP_PS, -(-stop_ps // IDLE_STEP_PS)):
                     generator = rng(self.context.seed, f"{station.site}.det{number}.idle", 0, slot)
                     times = np.sort(generator.integers(0, IDLE_STEP_PS, generator.poisson(mean)))
                     times = times.astype(np.int64) + slot * IDLE_STEP_PS
                     times = times[(times >= start_ps) & (times < stop_ps)]
+                    self.context.counter.add(station.detectors[number], times)
                     for end in ends:
                         self.context.sink.add(end, times, DETECTOR_LEVEL_V)
 

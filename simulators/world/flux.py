@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from qnode.clock import PS_PER_S
+from simulators.world.drive import Drive
 from simulators.world.group import Group
-from simulators.world.node_player import NodePlayer
+from simulators.world.node_player import AwgState, NodePlayer
 from simulators.world.noise import CHARGE_CHECK_PS
 from simulators.world.rack import Light, LinePath
 from simulators.world.wiring import crosses
@@ -27,7 +28,7 @@ class NodeFlux:
     sideband_per_s: float = 0.0
     """Detected photons a second, charge light only."""
     microwave_v2: float = 0.0
-    """Mean square of the microwave's amplitude at the qubit."""
+    """Microwave power at the qubit: mean square of I and Q behind the switch, carried by the source's output."""
     light: tuple[str, ...] = ()
     """Names of the lights that are on at some time of a round, or now."""
 
@@ -40,20 +41,24 @@ def node_flux(context: WorldContext, groups: tuple[Group, ...], wired: NodeWirin
     """What one node gives off now."""
     light: set[str] = set()
     sideband = 0.0
+    drive = context.supplies.now().drives[wired.name]
     check_rate = context.world.nodes[wired.name].charge.counts_per_check / CHARGE_CHECK_PS * PS_PER_S
-    for name, source in (("charge_light", wired.charge_light), ("repump_light", wired.repump_light)):
+    for name, source, power in (
+        ("charge_light", wired.charge_light, drive.resonant),
+        ("repump_light", wired.repump_light, drive.repump),
+    ):
         duty = _duty(context, groups, source)
-        if duty > 0:
+        if duty > 0 and power > 0:
             light.add(name)
-            sideband += duty * check_rate if name == "charge_light" else 0.0
+            sideband += duty * check_rate * drive.scattering if name == "charge_light" else 0.0
     for group in groups:
         group.stage.refresh()
-    player = next((g.stage.nodes[wired.name] for g in groups if wired.name in g.stage.nodes), None)
-    line = player.state.line if player is not None else None
-    if player is None or line is None:
+    found = _playing(context, groups, wired, drive)
+    if found is None:
         return NodeFlux(0.0, sideband, 0.0, tuple(sorted(light)))
+    player, line, period_ps = found
     path = player.path(line)
-    period_s = next(g.period_ps for g in groups if wired.name in g.stage.nodes) / PS_PER_S
+    period_s = (period_ps or path.stop_ps) / PS_PER_S
     microwave = 0.0
     for segment in path.segments:
         waveform = segment.waveform
@@ -63,6 +68,26 @@ def node_flux(context: WorldContext, groups: tuple[Group, ...], wired: NodeWirin
         if any(pulse.angle_rad != 0 for pulse in waveform.excitations):
             light.add("optical_pulse")
     return NodeFlux(_photons(context, player, path) / period_s, sideband, microwave, tuple(sorted(light)))
+
+
+def _playing(
+    context: WorldContext, groups: tuple[Group, ...], wired: NodeWiring, drive: Drive
+) -> tuple[NodePlayer, int, int | None] | None:
+    """A node's AWG, the line that plays, and the period at which it does; None: that of the line itself."""
+    for group in groups:
+        player = group.stage.nodes.get(wired.name)
+        if player is not None and player.state.line is not None:
+            return player, player.state.line, group.period_ps
+    if wired.awg is None or wired.rack is None:
+        return None
+    playback = context.instruments.awgs[wired.awg].playback
+    if not (playback.running and playback.sequence_mode and playback.elements):
+        return None
+    if playback.elements[0].wait_for_trigger:
+        return None
+    # Its first line waits for nobody: it plays over and over, in step with no round, and light is light.
+    truth = context.world.nodes[wired.name]
+    return NodePlayer(wired.name, truth, wired.rack, playback, drive, AwgState(1), None, PS_PER_S), 1, None
 
 
 def _photons(context: WorldContext, player: NodePlayer, path: LinePath) -> float:

@@ -23,7 +23,14 @@ from qnode.errors import MisuseError
 from simulators.world._arrivals import ArrivalSampler
 from simulators.world._wave_packet import WavePacket, overlap
 
-__all__ = ["ClickMaps", "NodeEmission", "check_probability", "dark_click_probability", "detected_overlaps"]
+__all__ = [
+    "ClickMaps",
+    "NodeEmission",
+    "check_probability",
+    "dark_click_probability",
+    "detected_overlaps",
+    "per_detector",
+]
 
 Complex = NDArray[np.complex128]
 Float = NDArray[np.float64]
@@ -103,9 +110,10 @@ class ClickMaps:
         b: NodeEmission,
         window_ps: float,
         indistinguishability: float,
-        dark_probability: float,
+        dark_probability: float | tuple[float, float],
         psi_plus_on: Literal["det1", "det2"] = "det1",
         phase_rms_rad: float = 0.0,
+        detectors: tuple[float, float] = (1.0, 1.0),
     ) -> ClickMaps:
         """Calculate the maps of one attempt.
 
@@ -114,11 +122,12 @@ class ClickMaps:
             b: second node.
             window_ps: length of the detection window.
             indistinguishability: V, squared overlap of the two photons if their wave packets were equal.
-            dark_probability: P(dark click) per detector and window.
+            dark_probability: P(dark click) in the window, of both detectors or of either.
             psi_plus_on: detector whose click heralds |01> + |10>.
             phase_rms_rad: standard deviation of the optical phase. It matters to `probability` only when a pulse
                 excites partly (the light is then partly coherent and the two detectors share the clicks unequally at
                 a given phase).
+            detectors: P(click) of either detector for a photon that the nodes' efficiencies let through.
 
         Raises:
             MisuseError: an argument outside its range.
@@ -126,12 +135,14 @@ class ClickMaps:
         if not window_ps > 0:
             raise MisuseError(f"link: window_ps is {window_ps}", hint="pass the positive length of the gate in ps")
         check_probability("indistinguishability", indistinguishability)
-        check_probability("dark_probability", dark_probability)
+        darks = per_detector(dark_probability)
+        for dark in darks:
+            check_probability("dark_probability", dark)
         if psi_plus_on not in ("det1", "det2"):
             raise MisuseError(f"link: psi_plus_on is {psi_plus_on!r}", hint="pass det1 or det2")
         efficiencies = (a.efficiency * a.packet.share(0, window_ps), b.efficiency * b.packet.share(0, window_ps))
         amplitude = sqrt(indistinguishability) * overlap(a.packet, b.packet, window_ps)
-        fields = detected_overlaps(efficiencies, amplitude, dark_probability, psi_plus_on)
+        fields = detected_overlaps(efficiencies, amplitude, darks, psi_plus_on, detectors)
         harmonics = _multipliers(a, b, fields)
         before: Complex = np.kron(a.spin, b.spin).astype(np.complex128)
         damping = np.exp(-0.5 * (_HARMONICS * phase_rms_rad) ** 2)
@@ -148,7 +159,8 @@ class ClickMaps:
                 efficiency=(a.efficiency, b.efficiency),
                 window_ps=window_ps,
                 bunching=(1 + amplitude**2) / 2,
-                dark_probability=dark_probability,
+                dark_probability=darks,
+                detectors=detectors,
             ),
         )
 
@@ -211,7 +223,7 @@ class ClickMaps:
         Patterns are drawn first, from `probability` (an average over phases), then the phase process is sampled at
         the clicks. With full excitation the two are independent and the patterns come back unchanged. With partial
         excitation the phase decides between detector 1 and detector 2 and nothing else, so a redraw of these two
-        makes the pair (pattern, phase) exact.
+        makes the pair (pattern, phase) exact (where both detectors are alike).
 
         Args:
             pattern: (n,) patterns drawn from `probability`.
@@ -233,6 +245,11 @@ def check_probability(name: str, value: float) -> None:
     """Refuse what is no probability."""
     if not 0 <= value <= 1:
         raise MisuseError(f"link: {name} is {value}", hint="pass a probability between 0 and 1")
+
+
+def per_detector(value: float | tuple[float, float]) -> tuple[float, float]:
+    """A number of both detectors, or one of each, as one of each."""
+    return value if isinstance(value, tuple) else (value, value)
 
 
 def _fourier(harmonics: Complex, phase_rad: Float) -> Complex:
@@ -274,9 +291,13 @@ def _create(amplitudes: Float, state: Float) -> Float:
 
 
 def detected_overlaps(
-    efficiencies: tuple[float, float], amplitude: float, dark: float, psi_plus_on: Literal["det1", "det2"]
+    efficiencies: tuple[float, float],
+    amplitude: float,
+    darks: tuple[float, float],
+    psi_plus_on: Literal["det1", "det2"],
+    detectors: tuple[float, float] = (1.0, 1.0),
 ) -> Float:
-    """<field of (n_a', n_b')| projector of a pattern |field of (n_a, n_b)>, shape (4, 4, 4).
+    """<field of (n_a', n_b')| measurement of a pattern |field of (n_a, n_b)>, shape (4, 4, 4).
 
     First index the pattern, then ket and bra in the order (n_a, n_b) = 00, 01, 10, 11.
     """
@@ -295,14 +316,25 @@ def detected_overlaps(
         [vacuum, _create(photon_b, vacuum), _create(photon_a, vacuum), _create(photon_a, _create(photon_b, vacuum))]
     )
     occupations = np.array(list(_BASIS))
-    lit = (occupations[:, _DETECTOR_1].sum(axis=1) > 0) + 2 * (occupations[:, _DETECTOR_2].sum(axis=1) > 0)
-    by_photons = np.stack([(fields * (lit == pattern)) @ fields.T for pattern in range(4)])
+    # A threshold detector of efficiency e stays silent at n photons with (1 - e)^n, whatever else is superposed.
+    silent_1, silent_2 = (
+        (1.0 - efficiency) ** occupations[:, modes].sum(axis=1)
+        for efficiency, modes in zip(detectors, (_DETECTOR_1, _DETECTOR_2), strict=True)
+    )
+    seen = (
+        silent_1 * silent_2,
+        (1 - silent_1) * silent_2,
+        silent_1 * (1 - silent_2),
+        (1 - silent_1) * (1 - silent_2),
+    )
+    by_photons = np.stack([(fields * weight) @ fields.T for weight in seen])
     # A dark click adds its bit to the pattern.
-    darks = np.array([(1 - dark) ** 2, dark * (1 - dark), dark * (1 - dark), dark**2])
+    dark_1, dark_2 = darks
+    by_darks = ((1 - dark_1) * (1 - dark_2), dark_1 * (1 - dark_2), (1 - dark_1) * dark_2, dark_1 * dark_2)
     with_darks = np.zeros_like(by_photons)
     for pattern in range(4):
         for added in range(4):
-            with_darks[pattern | added] += darks[added] * by_photons[pattern]
+            with_darks[pattern | added] += by_darks[added] * by_photons[pattern]
     return with_darks
 
 

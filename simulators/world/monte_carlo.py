@@ -135,7 +135,7 @@ def _maps(context: WorldContext, link: Link) -> tuple[ClickMaps | DoubleClickMap
         for name, sim in context.instruments.pulsers.items()
         if (playback := sim.playback).duration_ps.size and playback.state != "off"
     }
-    station = next((s for s in context.stations if s.site == link.via), None)
+    station = next((s for s in context.supplies.now().stations if s.site == link.via), None)
     if not members or station is None:
         raise MisuseError(f"link {link.name}: no program is uploaded", hint="upload the sequences first")
     for name, awg in context.instruments.awgs.items():
@@ -160,7 +160,7 @@ def _maps(context: WorldContext, link: Link) -> tuple[ClickMaps | DoubleClickMap
 
 
 def _psi_plus(context: WorldContext, link: Link) -> str:
-    return next(s.psi_plus_on for s in context.stations if s.site == link.via)
+    return next(s.psi_plus_on for s in context.supplies.now().stations if s.site == link.via)
 
 
 def _heralds(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qnode.labfile import WorldNode
 from simulators.kit import AwgPlayback
+from simulators.world.drive import Drive
 from simulators.world.noise import readout_counts
 from simulators.world.rack import AwgRack, Light, LinePath, Operation, Rotation, Segment, Waveform
 from simulators.world.spin import SpinModel, shifted
@@ -89,6 +90,7 @@ class NodePlayer:
         truth: its numbers.
         rack: its AWG and wires.
         playback: the AWG's, as it is now.
+        drive: light and carrier, as they are now.
         state: of the AWG's sequencer.
         trigger_ps: the trigger's edge at the AWG, from a round's nominal start; None: none comes.
         period_ps: of a round.
@@ -100,6 +102,7 @@ class NodePlayer:
         truth: WorldNode,
         rack: AwgRack,
         playback: AwgPlayback,
+        drive: Drive,
         state: AwgState,
         trigger_ps: int | None,
         period_ps: int,
@@ -109,9 +112,10 @@ class NodePlayer:
         self.state = state
         self.trigger_ps = 0 if trigger_ps is None else trigger_ps
         self._playback = playback
+        self._drive = drive
         self._triggered = trigger_ps is not None and state.line is not None
         self._rack = rack
-        self._spin = SpinModel(truth.spin)
+        self._spin = SpinModel(truth.spin, drive.carrier_hz)
         self._period_ps = period_ps
         self._paths: dict[int, LinePath] = {}
         self._classes: dict[tuple[object, ...], int] = {}
@@ -128,7 +132,7 @@ class NodePlayer:
     def path(self, line: int) -> LinePath:
         """What plays from a line on."""
         if line not in self._paths:
-            self._paths[line] = self._rack.path(self._playback, line, self._period_ps)
+            self._paths[line] = self._rack.path(self._playback, line, self._period_ps, self._drive)
         return self._paths[line]
 
     def plan(self, base_ps: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -350,6 +354,8 @@ class NodePlayer:
         """Photon counts, shape (n, shots), of outcomes (n, shots)."""
         spin = self.truth.spin
         light = np.broadcast_to(np.array([shot.light_ps for shot in shots]), bright.shape)
+        # A dark spin scatters none of the light; what is counted then grows with its power alone.
+        light = light * np.where(bright, self._drive.scattering, self._drive.resonant)
         flat = readout_counts(
             bright.ravel(),
             spin.readout_fidelity_bright,

@@ -18,7 +18,6 @@ from simulators.world._arrivals import ArrivalSampler
 from simulators.world._wave_packet import WavePacket
 from simulators.world.double_click import PATTERNS, DoubleClickMaps, TwoPulses, window_pattern
 from simulators.world.draws import Photons
-from simulators.world.link import dark_click_probability
 from simulators.world.station import Station, few_offsets, first_of, meeting
 
 __all__ = ["PairedLink", "PulseTrain", "pair_gates"]
@@ -342,8 +341,9 @@ class PairedLink:
                 self._two_pulses(1, b),
                 float(self.window_ps),
                 station.window_visibility,
-                dark_click_probability(station.dark_rate_hz, self.window_ps),
+                station.dark_probability(self.window_ps),
                 "det1" if station.psi_plus_on == "det1" else "det2",
+                detectors=station.efficiencies,
                 phase_rms_rad=station.phase_rms_rad,
                 phase_correlation=exp(-max(apart_ps, 0) / station.phase_correlation_ps),
                 second_window=apart_ps >= 0,

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import pi
+from math import pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qnode.labfile import WorldNode
 from simulators.kit import AwgElementPlayback, AwgPlayback, PulserPlayback
+from simulators.world.drive import Drive
+from simulators.world.rotations import detuned, excited_rad, resonant
 from simulators.world.wiring import Wiring, crosses
 
 __all__ = [
@@ -86,7 +89,10 @@ class Rotation:
 
     at_ps: int
     unitary: NDArray[np.complex128]
-    """(2, 2), index 1 = bright: the product over all samples, so that a phase that changes in mid-pulse counts."""
+    """(2, 2), index 1 = bright: the product over all samples, so that a phase that changes in mid-pulse counts.
+
+    With a detuned carrier the turn by the detuning is left to what comes before and after, up to the centre.
+    """
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,8 @@ class Light:
     stop_ps: int
     name: str
     """``spin_pump`` or ``readout_light``."""
+    rate: float = 1.0
+    """Of spin pumping, as a factor of the nominal one."""
 
     @property
     def duration_ps(self) -> int:
@@ -127,7 +135,7 @@ class Waveform:
     operations: tuple[Operation, ...]
     """In order of time."""
     microwave_mean_square_v2: float
-    """Mean of I^2 + Q^2 that passes the switch, over the waveform."""
+    """Mean of I^2 + Q^2 that passes the switch, over the waveform; as strong as the carrier is against the nominal."""
 
     def start_ps(self, loop: int) -> int:
         """Start of a pass, counted from the first one."""
@@ -228,13 +236,14 @@ class AwgRack:
             marker = int(match[2]) if match[2] else None
             self._inputs[name] = (int(match[1]), marker, source[1])
 
-    def path(self, playback: AwgPlayback, line: int, limit_ps: int) -> LinePath:
+    def path(self, playback: AwgPlayback, line: int, limit_ps: int, drive: Drive) -> LinePath:
         """What plays from a line on.
 
         Args:
             playback: of this AWG.
             line: starts at once, whether or not it waits for a trigger.
             limit_ps: a line that loops for ever is looked at up to here; it never waits again.
+            drive: light and carrier that it switches and modulates.
         """
         segments: list[Segment] = []
         at_ps = 0
@@ -242,7 +251,7 @@ class AwgRack:
         next_line: int | None = None
         for _ in range(len(playback.elements) + 1):
             element = playback.elements[current - 1]
-            waveform = self.waveform(playback, element)
+            waveform = self.waveform(playback, element, drive)
             if waveform is not None and waveform.samples:
                 loops = element.loop_count
                 if loops < 0:
@@ -260,8 +269,8 @@ class AwgRack:
         key = tuple((s.waveform.digest, s.loops, s.start_ps) for s in segments)
         return LinePath(tuple(segments), next_line, key)
 
-    def waveform(self, playback: AwgPlayback, element: AwgElementPlayback) -> Waveform | None:
-        """One pass of a line, evaluated once for each set of words and settings; None: it has no waveform."""
+    def waveform(self, playback: AwgPlayback, element: AwgElementPlayback, drive: Drive) -> Waveform | None:
+        """One pass of a line, evaluated once for each set of words, settings and drive; None: it has no waveform."""
         if not element.waveforms:
             return None
         used = sorted(element.waveforms)
@@ -276,9 +285,10 @@ class AwgRack:
             )
             for channel in used
         )
-        key = (playback.sample_rate_hz, *settings)
+        key = (playback.sample_rate_hz, drive, *settings)
         if key not in self._waveforms:
-            self._waveforms[key] = self._evaluate(playback, element, hashlib.sha256(repr(key).encode()).hexdigest())
+            digest = hashlib.sha256(repr(key).encode()).hexdigest()
+            self._waveforms[key] = self._evaluate(playback, element, drive, digest)
         return self._waveforms[key]
 
     def _digest(self, words: NDArray[np.uint16]) -> str:
@@ -291,33 +301,48 @@ class AwgRack:
             self._digests[id(words)] = known
         return known[1]
 
-    def _evaluate(self, playback: AwgPlayback, element: AwgElementPlayback, digest: str) -> Waveform:
+    def _evaluate(self, playback: AwgPlayback, element: AwgElementPlayback, drive: Drive, digest: str) -> Waveform:
         samples = min(words.size for words in element.waveforms.values())
         reader = _Reader(playback, element, samples, self._inputs)
-        spin, emitter = self._node.spin, self._node.emitter
-        operations: list[Operation] = []
-        microwave, start_ps = reader.microwave()
-        for first, stop in _runs(microwave != 0):
-            part = microwave[first:stop]
-            operations.append(
-                Rotation(
-                    at_ps=_centre_ps(np.abs(part), first, start_ps, reader.sample_ps),
-                    unitary=_product(part * (2 * pi * spin.rabi_mhz_per_volt * 1e6 * reader.sample_ps * 1e-12)),
-                )
-            )
-        optical, start_ps = reader.gated("optical_pulse", "excitation_gate")
-        for first, stop in _runs(optical != 0):
-            volts = optical[first:stop]
-            angle = 2 * pi * emitter.optical_rabi_mhz_per_volt * 1e6 * float(volts.sum()) * reader.sample_ps * 1e-12
-            operations.append(Excitation(_centre_ps(np.abs(volts), first, start_ps, reader.sample_ps), angle))
-        for name in ("spin_pump", "readout_light"):
-            level, start_ps = reader.switch(name)
-            for first, stop in _runs(level):
-                begin, end = (round(start_ps + n * reader.sample_ps) for n in (first, stop))
-                operations.append(Light(begin, end, name))
+        microwave, start_ps = reader.microwave(drive, self._node.microwave.full_drive_v)
+        operations: list[Operation] = [
+            *self._rotations(microwave, start_ps, reader.sample_ps, drive),
+            *self._excitations(reader, drive),
+            *_lights(reader, "spin_pump", drive.pumping),
+        ]
+        if drive.resonant:
+            operations += _lights(reader, "readout_light", 1.0)
         operations.sort(key=lambda operation: operation.at_ps)
         power = float(np.mean(np.abs(microwave) ** 2)) if samples else 0.0
         return Waveform(digest, samples, playback.sample_rate_hz, tuple(operations), power)
+
+    def _rotations(
+        self, microwave: NDArray[np.complex128], start_ps: int, sample_ps: float, drive: Drive
+    ) -> Iterator[Rotation]:
+        turn_rad = 2 * pi * drive.carrier_hz * sample_ps * 1e-12
+        for first, stop in _runs(microwave != 0):
+            part = microwave[first:stop]
+            at_ps = _centre_ps(np.abs(part), first, start_ps, sample_ps)
+            angles = part * (2 * pi * self._node.spin.rabi_mhz_per_volt * 1e6 * sample_ps * 1e-12)
+            if turn_rad == 0:
+                yield Rotation(at_ps, resonant(angles))
+            else:
+                yield Rotation(at_ps, detuned(angles, turn_rad, (at_ps - start_ps) / sample_ps - first))
+
+    def _excitations(self, reader: _Reader, drive: Drive) -> Iterator[Excitation]:
+        rabi_mhz_per_volt = self._node.emitter.optical_rabi_mhz_per_volt
+        optical, start_ps = reader.gated("optical_pulse", "excitation_gate")
+        for first, stop in _runs(optical != 0) if drive.resonant else ():
+            volts = optical[first:stop]
+            at_ps = _centre_ps(np.abs(volts), first, start_ps, reader.sample_ps)
+            if drive.resonant_mhz == 0 and drive.scan_mhz == 0:
+                angle = 2 * pi * rabi_mhz_per_volt * 1e6 * float(volts.sum()) * reader.sample_ps * 1e-12
+                yield Excitation(at_ps, angle * sqrt(drive.resonant))
+            else:
+                angles = volts * (2 * pi * rabi_mhz_per_volt * 1e-6 * reader.sample_ps * sqrt(drive.resonant))
+                turn_rad = 2 * pi * drive.resonant_mhz * 1e-6 * reader.sample_ps
+                scan_rad = 2 * pi * drive.scan_mhz * 1e-6 * reader.sample_ps
+                yield Excitation(at_ps, excited_rad(angles, turn_rad, scan_rad))
 
 
 class _Reader:
@@ -336,8 +361,14 @@ class _Reader:
         self._inputs = inputs
         self.sample_ps = 1e12 / playback.sample_rate_hz
 
-    def microwave(self) -> tuple[NDArray[np.complex128], int]:
-        """I + iQ where the switch lets it pass, and the delay of its first sample."""
+    def microwave(self, drive: Drive, full_drive_v: float) -> tuple[NDArray[np.complex128], int]:
+        """I + iQ where the switch lets it pass, as strong as the carrier is, and the delay of its first sample.
+
+        Without modulation the whole carrier runs through instead.
+        """
+        if not drive.modulated:
+            level, delay_ps = self.switch("microwave_switch")
+            return level * np.complex128(full_drive_v * drive.carrier), delay_ps
         in_phase, delay_i = self._volts("microwave_i")
         quadrature, delay_q = self._volts("microwave_q")
         delay = delay_i if delay_i is not None else delay_q
@@ -348,7 +379,7 @@ class _Reader:
             total += in_phase
         if delay_q is not None:
             total += 1j * self._shift(quadrature, delay_q - delay)
-        return total * self._gate("microwave_switch", delay), delay
+        return total * self._gate("microwave_switch", delay) * drive.carrier, delay
 
     def gated(self, signal: str, gate: str) -> tuple[NDArray[np.float64], int]:
         """An analog signal where its gate is open, and the delay of its first sample."""
@@ -416,6 +447,13 @@ class _Reader:
         return moved
 
 
+def _lights(reader: _Reader, name: str, rate: float) -> Iterator[Light]:
+    level, start_ps = reader.switch(name)
+    for first, stop in _runs(level) if rate else ():
+        begin, end = (round(start_ps + n * reader.sample_ps) for n in (first, stop))
+        yield Light(begin, end, name, rate)
+
+
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """[first, stop) of each run of true values."""
     changes = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
@@ -425,26 +463,3 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _centre_ps(weight: NDArray[np.float64], first: int, start_ps: int, sample_ps: float) -> int:
     positions = np.arange(weight.size) + 0.5
     return round(start_ps + (first + float(np.average(positions, weights=weight))) * sample_ps)
-
-
-def _product(angles: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Product of rotations about cos(phase) X + sin(phase) Y, first sample first.
-
-    Each complex angle has the angle in rad as its size and the phase as its argument.
-    In the order (dark, bright) the generator (cos X + sin Y) has the element [0, 1] = exp(-i phase).
-    """
-    if np.ptp(np.angle(angles)) < 1e-12:
-        return _rotation(complex(angles.sum()))
-    unitary = np.eye(2, dtype=np.complex128)
-    for angle in angles:
-        unitary = _rotation(complex(angle)) @ unitary
-    return unitary
-
-
-def _rotation(angle: complex) -> NDArray[np.complex128]:
-    size = abs(angle)
-    if size == 0:
-        return np.eye(2, dtype=np.complex128)
-    axis = angle / size
-    cos, sin = np.cos(size / 2), np.sin(size / 2)
-    return np.array([[cos, -1j * sin * axis.conjugate()], [-1j * sin * axis, cos]])

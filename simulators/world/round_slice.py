@@ -64,7 +64,7 @@ class RoundSlice:
             self._charge(wired)
         for name, player in self._nodes.items():
             self._lines[name], self._classes[name] = player.plan(self._base)
-        for station in self._context.stations:
+        for station in self._stage.stations:
             self._station(station)
         for herald in self._heralds:
             for name, jump in herald.jumps.items():
@@ -92,12 +92,14 @@ class RoundSlice:
         truth = self._context.world.nodes[name].charge
         charge, repump = stage.member_of(wired.charge_light), stage.member_of(wired.repump_light)
         check = _light(charge, wired.charge_light)
-        repaired = _light(repump, wired.repump_light)
+        drive = stage.drive(name)
+        repaired = _light(repump if drive.repumps else None, wired.repump_light)
         before = np.zeros(self._count, dtype=np.bool_)
         during = np.zeros(self._count, dtype=np.bool_)
         if truth.ionisation_per_round > 0 and (name in self._nodes or charge is not None):
             uniform = stage.draws.block(f"{name}.ionisation", self._block, (), lambda g: g.random(BLOCK_ROUNDS))
-            ends_dark = uniform[self._rows] < truth.ionisation_per_round
+            # It is the resonant light that ionises.
+            ends_dark = (uniform[self._rows] < truth.ionisation_per_round) & (drive.resonant > 0)
             dark = self._context.ionised[name]
             early = bool(repaired.size) and (not check.size or repaired[0, 0] <= check[0, 0])
             for row, ionised in enumerate(ends_dark.tolist()):
@@ -112,7 +114,7 @@ class RoundSlice:
             before[:] = during[:] = self._context.ionised[name]
         self._dark[name] = during
         for number, (start, stop) in enumerate(check.tolist()):
-            photons = self._check_photons(name, number, start, stop, truth.counts_per_check)
+            photons = self._check_photons(name, number, start, stop, truth.counts_per_check * drive.scattering)
             keep = ~before[photons.row - self._rows.start]
             self._sideband(wired.qubit, photons.row[keep] - self._rows.start, photons.t_ps[keep])
 
@@ -185,8 +187,9 @@ class RoundSlice:
                 self._lone_clicks(station, link, rows, first_try, detectors)
             self._background(station, link, rows, last_gate, detectors)
         self._darks(station, links, detectors)
-        for detector, ends in zip(detectors, station.detector_ends, strict=True):
+        for detector, element, ends in zip(detectors, station.detectors, station.detector_ends, strict=True):
             times = detector.merged(station.dead_time_ps)
+            self._context.counter.add(element, times)
             for end in ends:
                 self._context.sink.add(end, times, DETECTOR_LEVEL_V)
 
@@ -266,17 +269,19 @@ class RoundSlice:
         self, station: Station, links: list[tuple[GatedLink | PairedLink, Int]], detectors: tuple[_Clicks, _Clicks]
     ) -> None:
         """Dark counts outside the gates; those inside are in the maps."""
-        mean = station.dark_rate_hz * self._stage.period_ps / PS_PER_S
+        rates_hz = station.dark_rates_hz
+        mean = max(rates_hz) * self._stage.period_ps / PS_PER_S
         if mean <= 0:
             return
+        kept = (rates_hz[0] / max(rates_hz), rates_hz[1] / max(rates_hz))
 
         def draw(generator: np.random.Generator) -> Photons:
             counts = generator.poisson(2 * mean, BLOCK_ROUNDS)
             row = np.repeat(np.arange(BLOCK_ROUNDS), counts)
             times = (generator.random(row.size) * self._stage.period_ps).astype(np.int64)
-            return Photons(row, times, generator.integers(0, 2, row.size))
+            return _thinned(Photons(row, times, generator.integers(0, 2, row.size)), kept, generator)
 
-        photons = self._stage.draws.block(f"{station.site}.darks", self._block, (), draw)
+        photons = self._stage.draws.block(f"{station.site}.darks", self._block, rates_hz, draw)
         photons = photons.rows(self._rows.start, self._rows.stop)
         link = links[0][0]
         before = np.searchsorted(link.open_ps, photons.t_ps, side="right") - 1
@@ -323,6 +328,14 @@ def _light(found: tuple[Member, int] | None, source: tuple[str, int] | None) -> 
     return found[0].intervals(found[1]) + source[1]
 
 
+def _thinned(photons: Photons, kept: tuple[float, float], generator: np.random.Generator) -> Photons:
+    """Those that either detector, the lowest bit of the mark, clicks at with its own probability."""
+    if kept == (1.0, 1.0):
+        return photons
+    chosen = generator.random(photons.mark.size) < np.array(kept)[photons.mark & 1]
+    return Photons(photons.row[chosen], photons.t_ps[chosen], photons.mark[chosen])
+
+
 def _outside(station: Station, link: GatedLink | PairedLink, generator: np.random.Generator) -> Photons:
     """Photons of a block that click outside the gates: times at the herald logic, marks 2 x gate + detector."""
     parts: list[tuple[Int, Int, Int]] = []
@@ -356,4 +369,4 @@ def _outside(station: Station, link: GatedLink | PairedLink, generator: np.rando
     row, times, gate = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(row, kind="stable")
     mark = 2 * gate + generator.integers(0, 2, row.size)
-    return Photons(row[order], times[order], mark[order])
+    return _thinned(Photons(row[order], times[order], mark[order]), station.efficiencies, generator)

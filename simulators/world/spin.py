@@ -38,10 +38,12 @@ class SpinModel:
 
     Args:
         spin: its numbers.
+        carrier_hz: frequency of the microwave carrier above the transition. All turns are in the frame of the carrier.
     """
 
-    def __init__(self, spin: Spin) -> None:
+    def __init__(self, spin: Spin, carrier_hz: float = 0.0) -> None:
         self._spin = spin
+        self._carrier_rad_s = 2 * pi * carrier_hz
         self._sigma_rad_s = sqrt(2) / (spin.t2_star_us * 1e-6)
         self._pumped = np.zeros((2, 2), dtype=np.complex128)
         index = 1 if spin.pumped_state == "bright" else 0
@@ -160,16 +162,19 @@ class SpinModel:
         return np.asarray(np.einsum("g,abcdgij->abcdij", weight, rho))
 
     def _pump_share(self, light: Light) -> float:
-        return -expm1(-light.duration_ps / (self._spin.pump_time_ns * 1e3))
+        return -expm1(-light.duration_ps * light.rate / (self._spin.pump_time_ns * 1e3))
 
     def _grid(self, duration_ps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Detunings (rad/s) and weights whose sum is the Gaussian average, exact for phases up to this duration."""
+        """Detunings (rad/s) of the spin against the carrier, and weights whose sum is the Gaussian average.
+
+        Exact for phases up to this duration.
+        """
         seconds = max(duration_ps, 0) * 1e-12
         step = 2 * pi / (seconds + _GRID_MARGIN / self._sigma_rad_s)
         half = ceil(_GRID_REACH * self._sigma_rad_s / step)
         detuning = step * np.arange(-half, half + 1, dtype=np.float64)
         weight: NDArray[np.float64] = np.exp(-0.5 * (detuning / self._sigma_rad_s) ** 2)
-        return detuning, weight / weight.sum()
+        return self._carrier_rad_s + detuning, weight / weight.sum()
 
     def _idle(self, matrix: Complex, duration_ps: int, detuning: NDArray[np.float64]) -> None:
         """Relax and dephase in place: populations to 1/2 with T1, coherence with T2 and the detuning's phase."""
@@ -211,5 +216,5 @@ def shifted(operations: Sequence[Operation], by_ps: int) -> list[Operation]:
         elif isinstance(operation, Excitation):
             moved.append(Excitation(operation.at_ps + by_ps, operation.angle_rad))
         else:
-            moved.append(Light(operation.at_ps + by_ps, operation.stop_ps + by_ps, operation.name))
+            moved.append(Light(operation.at_ps + by_ps, operation.stop_ps + by_ps, operation.name, operation.rate))
     return moved

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from simulators.kit import AwgPlayback, PulserPlayback, PulserSim
 from simulators.world.draws import Draws
+from simulators.world.drive import Drive
 from simulators.world.node_player import NodePlayer
 from simulators.world.noise import OrnsteinUhlenbeck
 from simulators.world.paired_link import PairedLink, PulseTrain
 from simulators.world.rack import PulserRun, pulser_run
 from simulators.world.station import AttemptTrain, GatedLink, Station
+from simulators.world.supplies import Supply
 from simulators.world.wiring import crosses
 from simulators.world.world_context import NodeWiring, WorldContext
 
@@ -64,6 +66,7 @@ class _Setup:
     """The rack as evaluated for the playbacks of now."""
 
     key: tuple[object, ...]
+    supply: Supply
     nodes: dict[str, NodePlayer]
     links: dict[tuple[Hashable, ...], GatedLink | PairedLink] = field(default_factory=dict)
 
@@ -86,7 +89,7 @@ class Stage:
         self.draws = Draws(context.seed, epoch)
         self._phase = {
             station.site: OrnsteinUhlenbeck(station.phase_rms_rad, station.phase_correlation_ps)
-            for station in context.stations
+            for station in context.supplies.now().stations
         }
         self._setup: _Setup | None = None
 
@@ -99,21 +102,31 @@ class Stage:
         """Nodes whose AWG a pulser of this stage triggers, as of the last `refresh`."""
         return self._evaluated().nodes
 
+    @property
+    def stations(self) -> tuple[Station, ...]:
+        """The midpoints, with their detectors as biased at the last `refresh`."""
+        return self._evaluated().supply.stations
+
+    def drive(self, node: str) -> Drive:
+        """What the slow instruments gave a node at the last `refresh`."""
+        return self._evaluated().supply.drives[node]
+
     def refresh(self) -> None:
         """Evaluate the rack for the playbacks of now, if one has changed; in between all stays as it is.
 
         Instruments change in another thread, so a slice of rounds must not look twice.
         """
-        # Playbacks compare by identity; held in the key, they keep it.
+        # Playbacks and supplies compare by identity; held in the key, they keep it.
         awgs = {name: awg.playback for name, awg in self.context.instruments.awgs.items()}
-        key = (tuple(sorted(self.members)), tuple(awgs.values()))
+        supply = self.context.supplies.now()
+        key = (tuple(sorted(self.members)), tuple(awgs.values()), supply)
         if self._setup is None or self._setup.key != key:
             nodes = {}
             for wired in self.context.nodes.values():
-                player = self._player(wired, awgs)
+                player = self._player(wired, awgs, supply.drives[wired.name])
                 if player is not None:
                     nodes[wired.name] = player
-            self._setup = _Setup(key, nodes)
+            self._setup = _Setup(key, supply, nodes)
 
     def _evaluated(self) -> _Setup:
         if self._setup is None:
@@ -121,7 +134,7 @@ class Stage:
         assert self._setup is not None
         return self._setup
 
-    def _player(self, wired: NodeWiring, awgs: Mapping[str, AwgPlayback]) -> NodePlayer | None:
+    def _player(self, wired: NodeWiring, awgs: Mapping[str, AwgPlayback], drive: Drive) -> NodePlayer | None:
         context = self.context
         if wired.awg is None or wired.rack is None:
             return None
@@ -135,6 +148,7 @@ class Stage:
             context.world.nodes[wired.name],
             wired.rack,
             playback,
+            drive,
             state,
             self._trigger_ps(wired, playback.trigger_level_v, playback.trigger_rising),
             self.period_ps,

@@ -21,6 +21,7 @@ __all__ = [
     "ABSENT",
     "DETECTOR_LEVEL_V",
     "AttemptTrain",
+    "Bias",
     "GatedLink",
     "Port",
     "Station",
@@ -60,6 +61,14 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Bias:
+    """What its bias makes of a detector: factors of what it is at its working bias."""
+
+    efficiency: float = 1.0
+    dark_rate: float = 1.0
+
+
+@dataclass(frozen=True)
 class Station:
     """A beam splitter with two detectors and the herald logic behind them, as wired."""
 
@@ -69,6 +78,8 @@ class Station:
     """From the output of detector 1, 2 to the herald logic; None: no wire."""
     path_ps: int
     """From the beam splitter through detector 1 to the herald logic."""
+    detectors: tuple[str | None, str | None]
+    """``site.element`` behind either output of the beam splitter."""
     detector_ends: tuple[tuple[End, ...], tuple[End, ...]]
     """Where the outputs of detector 1, 2 go, the herald logic left out."""
     gate: tuple[str, int] | None
@@ -84,8 +95,10 @@ class Station:
     phase_correlation_ps: float
     psi_plus_on: str
     dark_rate_hz: float
+    """Of either detector at its working bias."""
     dead_time_ps: int
     jitter_rms_ps: float
+    bias: tuple[Bias, Bias] = (Bias(), Bias())
 
     @classmethod
     def all_of(cls, lab: Lab, world: World, wiring: Wiring) -> list[Station]:
@@ -96,6 +109,21 @@ class Station:
             for name, element in elements.items()
             if element.kind == "beam_splitter" and name.partition(".")[0] in world.midpoints
         ]
+
+    @property
+    def efficiencies(self) -> tuple[float, float]:
+        """Of either detector, as factors of that at its working bias."""
+        return self.bias[0].efficiency, self.bias[1].efficiency
+
+    @property
+    def dark_rates_hz(self) -> tuple[float, float]:
+        """Of either detector, as it is biased."""
+        return self.dark_rate_hz * self.bias[0].dark_rate, self.dark_rate_hz * self.bias[1].dark_rate
+
+    def dark_probability(self, window_ps: float) -> tuple[float, float]:
+        """P(dark click) of either detector in a window."""
+        first, second = (dark_click_probability(rate_hz, window_ps) for rate_hz in self.dark_rates_hz)
+        return first, second
 
     def light(self, port: int, window_ps: int) -> tuple[float, float]:
         """P(click | photon emitted), the window not included, and the lifetime in ps, of a port with a node."""
@@ -139,6 +167,7 @@ class Station:
             ports=(_port(f"{splitter}.in1", world, wiring), _port(f"{splitter}.in2", world, wiring)),
             to_logic_ps=(to_logic[0], to_logic[1]),
             path_ps=to_detector[0] + first,
+            detectors=(detectors[0], detectors[1]),
             detector_ends=(
                 tuple(end for end in outs[0] if end.thing != logic),
                 tuple(end for end in outs[1] if end.thing != logic),
@@ -355,9 +384,10 @@ class GatedLink:
                 b,
                 float(self.window_ps),
                 station.window_visibility,
-                dark_click_probability(station.dark_rate_hz, self.window_ps),
+                station.dark_probability(self.window_ps),
                 "det1" if station.psi_plus_on == "det1" else "det2",
                 phase_rms_rad=station.phase_rms_rad,
+                detectors=station.efficiencies,
             )
         return self._maps[offsets]
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from qnode.labfile import Lab, World
-from simulators.kit import AwgSim, PulserSim, TaggerSim
+from simulators.kit import AwgSim, DetectorSim, LaserSim, MicrowaveSim, PulserSim, TaggerSim
+from simulators.world.click_counter import ClickCounter
 from simulators.world.node_player import AwgState
 from simulators.world.rack import AwgRack
 from simulators.world.station import Station
+from simulators.world.supplies import Supplies
 from simulators.world.tag_sink import TagSink
 from simulators.world.wiring import Wiring
 
@@ -23,6 +25,9 @@ class Instruments:
     pulsers: Mapping[str, PulserSim] = field(default_factory=dict)
     awgs: Mapping[str, AwgSim] = field(default_factory=dict)
     taggers: Mapping[str, TaggerSim] = field(default_factory=dict)
+    lasers: Mapping[str, LaserSim] = field(default_factory=dict)
+    microwaves: Mapping[str, MicrowaveSim] = field(default_factory=dict)
+    detectors: Mapping[str, DetectorSim] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +66,16 @@ class WorldContext:
         self.seed = world.seed if seed is None else seed
         self.wiring = Wiring(lab, world.wire_delays_ns)
         self.sink = TagSink(origin_ps, instruments.taggers)
-        self.stations = Station.all_of(lab, world, self.wiring)
+        self.supplies = Supplies(
+            lab,
+            world,
+            self.wiring,
+            Station.all_of(lab, world, self.wiring),
+            instruments.lasers,
+            instruments.microwaves,
+            instruments.detectors,
+        )
+        self.counter = ClickCounter(origin_ps, instruments.detectors, self.wiring)
         self.nodes = {node.name: node for node in self._nodes()}
         self.awg_states = {name: AwgState() for name in instruments.awgs}
         self.ionised = dict.fromkeys(self.nodes, False)

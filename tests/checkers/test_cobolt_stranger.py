@@ -65,7 +65,7 @@ def fault(laser: Cobolt0601, loop: BackgroundLoop, name: str) -> None:
 
 
 def beam(laser: Cobolt0601) -> tuple[bool, float]:
-    out = laser.playback.beams["out"]
+    out = laser.playback.beams["laser1"]
     return out.emission, out.power_mw
 
 
@@ -122,18 +122,18 @@ def test_modulation(client: Stranger, laser: Cobolt0601) -> None:
     assert (client.send("gdmes?"), client.send("games?")) == ("1", "0")
     assert float(client.send("glmp?")) == pytest.approx(25.0)
     assert beam(laser) == (True, pytest.approx(25.0))
-    assert laser.playback.beams["out"].modulated
+    assert laser.playback.beams["laser1"].modulated
     client.ok("sdmes 0")
-    assert not laser.playback.beams["out"].modulated
+    assert not laser.playback.beams["laser1"].modulated
     client.ok("sames 1", "salis 1")
     assert client.send("galis?") == "1"
-    assert laser.playback.beams["out"].modulated
+    assert laser.playback.beams["laser1"].modulated
     client.ok("ecp", "eoom")
     assert client.send("gom?") == "3"
-    assert laser.playback.beams["out"].modulated
+    assert laser.playback.beams["laser1"].modulated
     client.ok("xoom")
     assert client.send("gom?") == "2"
-    assert not laser.playback.beams["out"].modulated
+    assert not laser.playback.beams["laser1"].modulated
 
 
 def test_interlock_is_a_fault_until_it_is_cleared(client: Stranger, laser: Cobolt0601, loop: BackgroundLoop) -> None:

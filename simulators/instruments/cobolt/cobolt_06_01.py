@@ -34,7 +34,7 @@ _MODES: Mapping[Mode, int] = {"current": 0, "power": 1, "modulation": 2}
 
 
 class Cobolt0601(SimInstrument):
-    """The laser on a pseudo terminal; ``address`` is the path of the serial port. Its beam is ``out``."""
+    """The laser on a pseudo terminal; ``address`` is the path of the serial port. Its beam is ``laser1``."""
 
     playback: LaserPlayback
 
@@ -87,7 +87,7 @@ class Cobolt0601(SimInstrument):
             revision=self._revision,
             powered=powered,
             interlock_open=self._head.interlock_open,
-            beams={"out": self._head.beam()},
+            beams={"laser1": self._head.beam()},
         )
 
     # Commands, in the event loop.

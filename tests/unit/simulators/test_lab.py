@@ -64,7 +64,7 @@ def test_lab_time_runs_and_everything_is_dark(lab_file: Path, tmp_path: Path) ->
             assert status["ok"]
             assert status["seed"] == 5
             assert set(status["instruments"].values()) == {"plugged"}
-            assert len(status["instruments"]) == 8
+            assert len(status["instruments"]) == 15
             nodes = (await ask(op="photons"))["nodes"]
             dark = {"zero_phonon_line_per_s": 0.0, "sideband_per_s": 0.0, "microwave_v2": 0.0, "light": []}
             assert nodes == {"alice": dark, "bob": dark}

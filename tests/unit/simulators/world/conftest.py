@@ -8,6 +8,7 @@ at 3,950 of the branch) both take 3,450; readout light 4,200..7,900.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -20,7 +21,16 @@ import pytest
 
 from qnode.clock import PS_PER_S
 from qnode.labfile import Lab, World, load_lab, load_world
-from simulators.kit import AwgElementPlayback, AwgPlayback, PulserPlayback, TaggerPlayback
+from simulators.kit import (
+    AwgElementPlayback,
+    AwgPlayback,
+    DetectorPlayback,
+    LaserBeam,
+    LaserPlayback,
+    MicrowavePlayback,
+    PulserPlayback,
+    TaggerPlayback,
+)
 from simulators.world.engine import World as Engine
 from simulators.world.world_context import Instruments, WorldContext
 
@@ -92,6 +102,61 @@ class FakeTagger:
         times = np.concatenate([t + (origin - ORIGIN_PS) for origin, t, _, _ in self.deliveries])
         channels = np.concatenate([c for _, _, c, _ in self.deliveries])
         return times if channel is None else times[channels == channel]
+
+
+class FakeSupply:
+    """A laser or a microwave source."""
+
+    def __init__(self, name: str, playback: Any) -> None:
+        self.name = name
+        self.playback = playback
+
+    def change(self, **what: Any) -> None:
+        self.playback = replace(self.playback, revision=self.playback.revision + 1, **what)
+
+    def beam(self, output: str, **what: Any) -> None:
+        beams = {**self.playback.beams, output: replace(self.playback.beams[output], **what)}
+        self.change(beams=beams)
+
+
+class FakeDetectors(FakeSupply):
+    """A detector driver; what it was told of pulses."""
+
+    def __init__(self, name: str, playback: Any) -> None:
+        super().__init__(name, playback)
+        self.counts: Counter[int] = Counter()
+        self.until_ps: list[int] = []
+
+    def deliver_counts(self, counts: dict[int, int], until_ps: int) -> None:
+        self.counts.update(counts)
+        self.until_ps.append(until_ps)
+
+    def channel(self, number: int, **what: float | bool) -> None:
+        """One channel's entries of the playback."""
+        changed = {key: {**getattr(self.playback, key), number: value} for key, value in what.items()}
+        self.change(**changed)
+
+
+def lasers(name: str) -> dict[str, FakeSupply]:
+    """A node's lasers on resonance at nominal power."""
+    lit = LaserBeam(True, 25.0, 0.0)
+    controller = LaserPlayback(1, True, False, {"laser1": lit, "laser2": lit})
+    repump = LaserPlayback(1, True, False, {"laser1": LaserBeam(True, 50.0, 0.0)})
+    return {
+        f"{name}.lasers": FakeSupply(f"{name}.lasers", controller),
+        f"{name}.repump": FakeSupply(f"{name}.repump", repump),
+    }
+
+
+def carrier() -> MicrowavePlayback:
+    """On resonance at nominal power."""
+    return MicrowavePlayback(1, True, True, 2.83e9, 15.0, 0.0, iq_on=True, external_reference=True)
+
+
+def detectors() -> DetectorPlayback:
+    """Both at the working bias."""
+    ones, on = dict.fromkeys((1, 2), 1.0), dict.fromkeys((1, 2), True)
+    return DetectorPlayback(1, True, {1: 20.0, 2: 19.6}, on, dict.fromkeys((1, 2), False), ones, ones)
 
 
 def node_steps(trigger_ns: int = 95_000) -> list[tuple[int, int]]:
@@ -253,7 +318,12 @@ class Bench:
             "bob.tagger": FakeTagger("bob.tagger", range(1, 5)),
             "midpoint.tagger": FakeTagger("midpoint.tagger", range(5)),
         }
-        instruments = Instruments(self.pulsers, self.awgs, self.taggers)
+        self.lasers = {**lasers("alice"), **lasers("bob")}
+        self.microwaves = {f"{n}.microwave": FakeSupply(f"{n}.microwave", carrier()) for n in ("alice", "bob")}
+        self.snspd = FakeDetectors("midpoint.snspd", detectors())
+        instruments = Instruments(
+            self.pulsers, self.awgs, self.taggers, self.lasers, self.microwaves, {self.snspd.name: self.snspd}
+        )
         self.context = WorldContext(lab, world, instruments, ORIGIN_PS, seed)
         self.engine = Engine(self.context)
         self.midpoint = midpoint_steps()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from simulators.kit import AwgElementPlayback, PulserPlayback
+from simulators.world.drive import Drive
 from simulators.world.rack import AwgRack, Excitation, Light, LinePath, Rotation, Waveform, pulser_run
 
 NS = 1_000
@@ -26,7 +27,7 @@ def evaluate(make_bench: Callable[..., Any]) -> Callable[..., Waveform]:
         playback = bench.awgs["alice.awg"].playback
         rack = bench.context.nodes["alice"].rack
         assert isinstance(rack, AwgRack)
-        waveform = rack.waveform(playback, playback.elements[0])
+        waveform = rack.waveform(playback, playback.elements[0], bench.context.supplies.now().drives["alice"])
         assert waveform is not None
         return waveform
 
@@ -111,15 +112,15 @@ def test_a_path_follows_loops_branches_and_waits(make_bench: Callable[..., Any])
     bench = make_bench()
     playback = bench.awgs["alice.awg"].playback
     rack = bench.context.nodes["alice"].rack
-    path = rack.path(playback, 1, PERIOD_PS)
+    path = rack.path(playback, 1, PERIOD_PS, Drive())
     assert [(s.line, s.loops, s.start_ps) for s in path.segments] == [(1, 250, 0)]
     assert path.next_line == 1
     assert path.stop_ps == 1_375_000 * NS
-    branch = rack.path(playback, 2, PERIOD_PS)
+    branch = rack.path(playback, 2, PERIOD_PS, Drive())
     assert [(s.line, s.loops) for s in branch.segments] == [(2, 1)]
     # Lines that wait for nothing follow each other.
     chained = (replace(playback.elements[0], loop_count=3, go_to=2), playback.elements[1])
-    path = rack.path(replace(playback, elements=chained), 1, PERIOD_PS)
+    path = rack.path(replace(playback, elements=chained), 1, PERIOD_PS, Drive())
     assert [(s.line, s.start_ps) for s in path.segments] == [(1, 0), (2, 16_500 * NS)]
 
 
@@ -127,7 +128,7 @@ def test_a_table_that_never_waits_again_has_no_next_line(make_bench: Callable[..
     bench = make_bench()
     playback = bench.awgs["alice.awg"].playback
     free = (replace(playback.elements[0], go_to=2), replace(playback.elements[1], go_to=2))
-    path: LinePath = bench.context.nodes["alice"].rack.path(replace(playback, elements=free), 1, PERIOD_PS)
+    path: LinePath = bench.context.nodes["alice"].rack.path(replace(playback, elements=free), 1, PERIOD_PS, Drive())
     assert path.next_line is None
 
 
@@ -137,7 +138,7 @@ def test_which_pass_plays_at_a_time(make_bench: Callable[..., Any]) -> None:
     playback = replace(bench.awgs["alice.awg"].playback, sample_rate_hz=1.2e9)
     short = {channel: words[:100] for channel, words in playback.elements[0].waveforms.items()}
     playback = replace(playback, elements=(replace(playback.elements[0], waveforms=short), playback.elements[1]))
-    segment = bench.context.nodes["alice"].rack.path(playback, 1, PERIOD_PS).segments[0]
+    segment = bench.context.nodes["alice"].rack.path(playback, 1, PERIOD_PS, Drive()).segments[0]
     assert segment.waveform.start_ps(3) == 250_000
     assert [segment.loop_at(t) for t in (0, 83_332, 83_333, 249_999, 250_000)] == [0, 0, 1, 2, 3]
 
