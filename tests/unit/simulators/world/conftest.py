@@ -9,7 +9,7 @@ at 3,950 of the branch) both take 3,450; readout light 4,200..7,900.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -306,9 +306,9 @@ def double_midpoint_steps(
 
 
 class Bench:
-    """A lab of fakes; ``change`` may give the lab file's document and the world another face."""
+    """A lab of fakes, but for the slow instruments in ``rack``, by ``site.instrument``."""
 
-    def __init__(self, lab: Lab, world: World, seed: int = 1) -> None:
+    def __init__(self, lab: Lab, world: World, seed: int = 1, rack: Mapping[str, Any] | None = None) -> None:
         self.lab = lab
         self.pulsers = {f"{site}.pulser": FakePulser(f"{site}.pulser") for site in ("alice", "bob", "midpoint")}
         elements = table(attempt_words(), [branch_words("Z")])
@@ -318,11 +318,13 @@ class Bench:
             "bob.tagger": FakeTagger("bob.tagger", range(1, 5)),
             "midpoint.tagger": FakeTagger("midpoint.tagger", range(5)),
         }
-        self.lasers = {**lasers("alice"), **lasers("bob")}
-        self.microwaves = {f"{n}.microwave": FakeSupply(f"{n}.microwave", carrier()) for n in ("alice", "bob")}
-        self.snspd = FakeDetectors("midpoint.snspd", detectors())
+        rack = rack or {}
+        self.lasers = {n: rack.get(n, fake) for n, fake in {**lasers("alice"), **lasers("bob")}.items()}
+        sources = [f"{node}.microwave" for node in ("alice", "bob")]
+        self.microwaves = {name: rack.get(name, FakeSupply(name, carrier())) for name in sources}
+        self.snspd = rack.get("midpoint.snspd", FakeDetectors("midpoint.snspd", detectors()))
         instruments = Instruments(
-            self.pulsers, self.awgs, self.taggers, self.lasers, self.microwaves, {self.snspd.name: self.snspd}
+            self.pulsers, self.awgs, self.taggers, self.lasers, self.microwaves, {"midpoint.snspd": self.snspd}
         )
         self.context = WorldContext(lab, world, instruments, ORIGIN_PS, seed)
         self.engine = Engine(self.context)
@@ -377,7 +379,12 @@ def read_two_nodes() -> tuple[Lab, World]:
 
 @pytest.fixture
 def make_bench() -> Callable[..., Bench]:
-    def make(world: dict[str, Any] | None = None, without_wire: tuple[str, ...] = (), seed: int = 1) -> Bench:
+    def make(
+        world: dict[str, Any] | None = None,
+        without_wire: tuple[str, ...] = (),
+        seed: int = 1,
+        rack: Mapping[str, Any] | None = None,
+    ) -> Bench:
         lab, truth = read_two_nodes()
         for path, value in (world or {}).items():
             truth = update(truth, path, value)
@@ -389,7 +396,7 @@ def make_bench() -> Callable[..., Bench]:
                     continue
                 wire = wire.model_copy(update={"to": ends})
             wires.append(wire)
-        return Bench(lab.model_copy(update={"wires": tuple(wires)}), truth, seed)
+        return Bench(lab.model_copy(update={"wires": tuple(wires)}), truth, seed, rack)
 
     return make
 
