@@ -1,10 +1,11 @@
-"""What several drivers share: the wording of their faults."""
+"""What several drivers share: the wording of their faults, and their lines."""
 
 from pkgutil import extend_path
 
 from drivers._cores._faults import fault
 from drivers._cores._terminal import open_terminal
+from drivers._cores._visa import GuardedVisa
 
-__all__ = ["fault", "open_terminal"]
+__all__ = ["GuardedVisa", "fault", "open_terminal"]
 
 __path__ = extend_path(__path__, __name__)

@@ -7,27 +7,20 @@ words, and a fresh connection after a failure.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
 
-from pyvisa.errors import VisaIOError
 from qcodes.instrument_drivers.rohde_schwarz import RohdeSchwarzSGS100A as QcodesSGS100A
 
-from drivers._cores import fault
+from drivers._cores import GuardedVisa
 from drivers.roles import Identity, MicrowaveCarrier
-from qnode.errors import InstrumentError, MisuseError
+from qnode.errors import MisuseError
 
 __all__ = ["RohdeSchwarzSGS100A"]
 
-_MODEL = "R&S SGS100A"
 _RESOLUTION = 0.01
 """In Hz and dBm: QCoDeS sends two decimals."""
 
-T = TypeVar("T")
 
-
-class RohdeSchwarzSGS100A(QcodesSGS100A):
+class RohdeSchwarzSGS100A(GuardedVisa, QcodesSGS100A):
     """SGS100A: the carrier of a node's microwave; role `drivers.roles.MicrowaveSource`.
 
     At connecting it is set to the external 10 MHz reference. Safe state: RF output off, all else kept. Not
@@ -45,24 +38,7 @@ class RohdeSchwarzSGS100A(QcodesSGS100A):
         ``source = RohdeSchwarzSGS100A("microwave", "TCPIP0::192.168.1.60::5025::SOCKET"); source.start_output()``
     """
 
-    def __init__(self, name: str, address: str, **kwargs: Any) -> None:
-        kwargs.setdefault("visalib", "@py")
-        self._resource = address
-        self._visalib: str | None = kwargs["visalib"]
-        self._stale = False
-        try:
-            super().__init__(name, address, **kwargs)
-            self.identify()
-            if not self.reference_locked():
-                self._apply("SOUR:ROSC:EXT:FREQ 10MHz", "SOUR:ROSC:SOUR EXT")
-        except InstrumentError:
-            self.close()
-            raise
-        except Exception as error:
-            self.close()
-            raise fault(
-                name, _MODEL, address, f"can't connect: {error}", hint="check power, network cable and address"
-            ) from error
+    model = "R&S SGS100A"
 
     # --- role ------------------------------------------------------------------------------------------------------
 
@@ -119,53 +95,12 @@ class RohdeSchwarzSGS100A(QcodesSGS100A):
         """RF output off; works in any state."""
         self.stop_output()
 
-    def connect_message(self, idn_param: str = "IDN", begin_time: float | None = None) -> None:
-        """Greet in the log; QCoDeS prints, but stdout belongs to the program that uses us."""
-        self.log.info("connected to %s", self._resource)
-
     # --- line ------------------------------------------------------------------------------------------------------
 
-    def write_raw(self, cmd: str) -> None:
-        """Send one line.
-
-        Raises:
-            InstrumentError: it is not taken in time.
-        """
-        self._guarded(cmd, lambda: super(RohdeSchwarzSGS100A, self).write_raw(cmd))
-
-    def ask_raw(self, cmd: str) -> str:
-        """Send one line and read one.
-
-        Raises:
-            InstrumentError: no answer in time. The next call opens the connection anew, so that a late answer is
-                never read as the next one.
-        """
-        return self._guarded(cmd, lambda: super(RohdeSchwarzSGS100A, self).ask_raw(cmd))
-
-    def _guarded(self, asked: str, call: Callable[[], T]) -> T:
-        started = time.monotonic()
-        try:
-            if self._stale:
-                self._reopen()
-            return call()
-        # pyvisa-py raises a plain Exception when it can't connect.
-        except Exception as error:
-            self._stale = True
-            waited_s = time.monotonic() - started
-            silent = isinstance(error, VisaIOError) and "TMO" in error.abbreviation
-            raise self._fault(
-                f"no answer to {asked!r} within {waited_s:.1f} s" if silent else f"{asked!r} failed: {error}",
-                hint="check power and network cable; the next call connects anew",
-                asked=asked,
-                waited_s=waited_s,
-            ) from error
-
-    def _reopen(self) -> None:
-        timeout_s = self.timeout.cache.get(get_if_invalid=False)
-        self.set_address(self._resource, self._visalib)
-        self.set_terminator(self.default_terminator)
-        self.timeout.set(timeout_s)
-        self._stale = False
+    def _set_up(self) -> None:
+        self.identify()
+        if not self.reference_locked():
+            self._apply("SOUR:ROSC:EXT:FREQ 10MHz", "SOUR:ROSC:SOUR EXT")
 
     def _apply(self, *commands: str) -> None:
         """Send commands, and refuse what they leave in the error queue."""
@@ -192,6 +127,3 @@ class RohdeSchwarzSGS100A(QcodesSGS100A):
                 f"its errors: {self.ask('SYST:ERR:ALL?').strip()}",
                 hint="look at its error list; if it has to be dark, switch it off at its front",
             )
-
-    def _fault(self, what: str, *, hint: str, **context: object) -> InstrumentError:
-        return fault(self.name, _MODEL, self._resource, what, hint=hint, **context)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pyvisa.errors import VisaIOError
 from qcodes.instrument_drivers.tektronix import TektronixAWG5014
 from qcodes.parameters import DelegateParameter
 
-from drivers._cores import fault
+from drivers._cores import GuardedVisa
 from drivers.roles import (
     AwgChannelSettings,
     AwgElement,
@@ -36,7 +35,6 @@ from qnode.errors import InstrumentError, MisuseError
 
 __all__ = ["TektronixAWG5014C"]
 
-_MODEL = "Tektronix AWG5014C"
 _PREFIX = "qn_"
 """Of our waveforms on the instrument: what bears it may be deleted, all else belongs to somebody."""
 _LOAD_TIMEOUT_S = 120.0
@@ -49,10 +47,8 @@ _STATES: Mapping[str, Literal["stopped", "waiting_for_trigger", "running"]] = {
     "2": "running",
 }
 
-T = TypeVar("T")
 
-
-class TektronixAWG5014C(TektronixAWG5014):
+class TektronixAWG5014C(GuardedVisa, TektronixAWG5014):
     """AWG5014C: four channels with two markers each, 1 GS/s, a table whose lines may jump on an event.
 
     One event input gives one jump target a line. ``EVEN:JTIM SYNC`` is taken to mean "at the end of the waveform that
@@ -75,6 +71,7 @@ class TektronixAWG5014C(TektronixAWG5014):
         ``awg = TektronixAWG5014C("awg", "TCPIP0::192.168.1.40::4000::SOCKET"); awg.load(program); awg.run()``
     """
 
+    model = "Tektronix AWG5014C"
     default_terminator = "\n"
     default_timeout = 10
 
@@ -92,26 +89,9 @@ class TektronixAWG5014C(TektronixAWG5014):
     )
 
     def __init__(self, name: str, address: str, **kwargs: Any) -> None:
-        kwargs.setdefault("visalib", "@py")
-        self._resource = address
-        self._visalib: str | None = kwargs["visalib"]
-        self._stale = False
         self._uploaded: dict[str, str] = {}
         self._channels: tuple[int, ...] = ()
-        try:
-            super().__init__(name, address, **kwargs)
-            self._add_short_names()
-            self.identify()
-            if not self.reference_locked():
-                self.write(":SOUR1:ROSC:SOUR EXT")
-        except InstrumentError:
-            self.close()
-            raise
-        except Exception as error:
-            self.close()
-            raise fault(
-                name, _MODEL, address, f"can't connect: {error}", hint="check power, network cable and address"
-            ) from error
+        super().__init__(name, address, **kwargs)
 
     # --- role ------------------------------------------------------------------------------------------------------
 
@@ -221,54 +201,13 @@ class TektronixAWG5014C(TektronixAWG5014):
         self._send([":AWGC:STOP", *self._outputs(0), ":AWGC:DC:STAT 0"])
         self._await_states("stopped")
 
-    def connect_message(self, idn_param: str = "IDN", begin_time: float | None = None) -> None:
-        """Greet in the log; QCoDeS prints, but stdout belongs to the program that uses us."""
-        self.log.info("connected to %s", self._resource)
-
     # --- line ------------------------------------------------------------------------------------------------------
 
-    def write_raw(self, cmd: str) -> None:
-        """Send one line.
-
-        Raises:
-            InstrumentError: it is not taken in time.
-        """
-        self._guarded(cmd, lambda: super(TektronixAWG5014C, self).write_raw(cmd))
-
-    def ask_raw(self, cmd: str) -> str:
-        """Send one line and read one.
-
-        Raises:
-            InstrumentError: no answer in time. The next call opens the connection anew, so that a late answer is
-                never read as the next one.
-        """
-        return self._guarded(cmd, lambda: super(TektronixAWG5014C, self).ask_raw(cmd))
-
-    def _guarded(self, asked: str, call: Callable[[], T]) -> T:
-        started = time.monotonic()
-        try:
-            if self._stale:
-                self._reopen()
-            return call()
-        # pyvisa-py raises a plain Exception when it can't connect.
-        except Exception as error:
-            self._stale = True
-            waited_s = time.monotonic() - started
-            silent = isinstance(error, VisaIOError) and "TMO" in error.abbreviation
-            short = asked if len(asked) <= 60 else f"{asked[:57]}..."
-            raise self._fault(
-                f"no answer to {short!r} within {waited_s:.1f} s" if silent else f"{short!r} failed: {error}",
-                hint="check power and network cable; the next call connects anew",
-                asked=short,
-                waited_s=waited_s,
-            ) from error
-
-    def _reopen(self) -> None:
-        timeout_s = self.timeout.cache.get(get_if_invalid=False)
-        self.set_address(self._resource, self._visalib)
-        self.set_terminator(self.default_terminator)
-        self.timeout.set(timeout_s)
-        self._stale = False
+    def _set_up(self) -> None:
+        self._add_short_names()
+        self.identify()
+        if not self.reference_locked():
+            self.write(":SOUR1:ROSC:SOUR EXT")
 
     def _send(self, commands: Any) -> None:
         for message in batches(commands):
@@ -391,9 +330,6 @@ class TektronixAWG5014C(TektronixAWG5014):
                 )
                 self.parameters[name] = parameter
                 setattr(self, name, parameter)
-
-    def _fault(self, what: str, *, hint: str, **context: object) -> InstrumentError:
-        return fault(self.name, _MODEL, self._resource, what, hint=hint, **context)
 
 
 def _settings(program: AwgProgram, sample_rate_hz: int) -> list[str]:
