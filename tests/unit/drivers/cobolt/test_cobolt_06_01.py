@@ -1,24 +1,19 @@
 """Against a scripted peer behind a pseudo-terminal."""
 
-import os
-import threading
-import tty
 from collections.abc import Iterator
 
 import pytest
+from _peers import PtyPeer
 
 from drivers.cobolt.cobolt_06_01 import Cobolt0601
 from drivers.roles import Identity, LaserState, RoleInstrument
 from qnode.errors import InstrumentError, MisuseError
 
 
-class Peer:
+class Peer(PtyPeer):
     """Answers lines by a table, else OK to what sets; records them in order."""
 
     def __init__(self) -> None:
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        self.path = os.ttyname(self.slave)
         self.lines: list[str] = []
         self.replies = {
             "gsn?": "24601",
@@ -33,37 +28,19 @@ class Peer:
             "hrs?": "812.25",
         }
         self.switches = {"l1": "1", "@cob1": "1", "l0": "0"}
-        self.thread = threading.Thread(target=self._serve)
-        self.thread.start()
+        self.pending = b""
+        super().__init__()
 
-    def _serve(self) -> None:
-        pending = b""
-        while True:
-            try:
-                data = os.read(self.master, 4096)
-            except OSError:
-                return
-            if b"\x04" in data:
-                return
-            pending += data
-            while b"\r" in pending:
-                line, pending = pending.split(b"\r", 1)
-                self.lines.append(line.decode())
-                os.write(self.master, self._answer(line.decode()))
+    def feed(self, data: bytes) -> None:
+        *lines, self.pending = (self.pending + data).split(b"\r")
+        for line in lines:
+            self.lines.append(line.decode())
+            self.say(self._answer(line.decode()))
 
     def _answer(self, line: str) -> bytes:
         self.replies["l?"] = self.switches.get(line, self.replies["l?"])
         reply = self.replies.get(line, "Syntax error: illegal command" if line.endswith("?") else "OK")
         return reply.encode() + b"\r\n" if reply else b""
-
-    def unplug(self) -> None:
-        if self.master >= 0:
-            # An EOT through the slave wakes the thread, which reads the other end.
-            os.write(self.slave, b"\x04")
-            self.thread.join(5)
-            os.close(self.slave)
-            os.close(self.master)
-            self.master = -1
 
 
 @pytest.fixture
@@ -188,7 +165,7 @@ def test_silence_is_one_clear_line_and_a_late_answer_is_not_the_next_one(peer: P
     peer.replies["pa?"] = ""
     with pytest.raises(InstrumentError, match=r"no answer to 'pa\?' within 0.3 s, only b''"):
         laser.power_actual()
-    os.write(peer.master, b"0.0497\r\n")
+    peer.say(b"0.0497\r\n")
     assert laser.current_actual() == 61.3
 
 

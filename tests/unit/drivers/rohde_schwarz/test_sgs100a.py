@@ -1,11 +1,11 @@
 """Against a scripted peer that speaks lines over TCP."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from _peers import TcpPeer
 
 from drivers.rohde_schwarz.sgs100a import RohdeSchwarzSGS100A
 from drivers.roles import Identity, MicrowaveCarrier, RoleInstrument
@@ -15,7 +15,7 @@ HOST = "127.0.45.3"
 CONNECT = ["*IDN?", "SOUR:ROSC:SOUR?"]
 
 
-class Peer:
+class Peer(TcpPeer):
     """Answers questions by a table, applies what is set, records every line in order."""
 
     def __init__(self) -> None:
@@ -31,24 +31,10 @@ class Peer:
         }
         self.deaf: set[str] = set()
         self.silent: set[str] = set()
-        self.listener = socket.create_server((HOST, 0))
-        self.address = f"TCPIP0::{HOST}::{self.listener.getsockname()[1]}::SOCKET"
-        self.connections: list[socket.socket] = []
-        self.threads = [threading.Thread(target=self._accept)]
-        self.threads[0].start()
+        super().__init__(HOST)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections.append(connection)
-            self.threads.append(threading.Thread(target=self._serve, args=(connection,)))
-            self.threads[-1].start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection, connection.makefile("rb") as stream:
+    def serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
             for line in stream:
                 text = line.decode().removesuffix("\n")
                 self.lines.append(text)
@@ -58,15 +44,6 @@ class Peer:
                 elif " " in text and text not in self.deaf:
                     header, value = text.split(" ")
                     self.answers[f"{header}?"] = value
-
-    def close(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for connection in self.connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self.threads:
-            thread.join(5)
 
 
 @pytest.fixture

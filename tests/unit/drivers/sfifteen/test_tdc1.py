@@ -1,25 +1,21 @@
 """Against a scripted peer behind a pseudo-terminal."""
 
-import os
 import threading
 import time
-import tty
 from collections.abc import Iterator
 
 import pytest
+from _peers import PtyPeer
 
 from drivers.roles import Identity
 from drivers.sfifteen.tdc1 import TDC1
 from qnode.errors import InstrumentError, MisuseError
 
 
-class Peer:
+class Peer(PtyPeer):
     """Answers lines by a table, records the bytes it got; words are written by the test."""
 
     def __init__(self) -> None:
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        self.path = os.ttyname(self.slave)
         self.received = b""
         self.replies = {
             b"*IDN?": b"S-Fifteen Instruments,TDC1,TDC1-R03-0012,svn-8\r\n",
@@ -29,26 +25,16 @@ class Peer:
             b"level?": b"1.6 V\r\n",
         }
         self.changed = threading.Condition()
-        self.thread = threading.Thread(target=self._serve)
-        self.thread.start()
+        self.pending = b""
+        super().__init__()
 
-    def _serve(self) -> None:
-        pending = b""
-        while True:
-            try:
-                data = os.read(self.master, 4096)
-            except OSError:
-                return
-            if b"\x04" in data:
-                return
-            with self.changed:
-                self.received += data
-                self.changed.notify_all()
-            pending += data
-            while b"\r\n" in pending:
-                line, pending = pending.split(b"\r\n", 1)
-                if reply := self.replies.get(line):
-                    os.write(self.master, reply)
+    def feed(self, data: bytes) -> None:
+        with self.changed:
+            self.received += data
+            self.changed.notify_all()
+        *lines, self.pending = (self.pending + data).split(b"\r\n")
+        for line in lines:
+            self.say(self.replies.get(line, b""))
 
     def got(self, expected: bytes) -> bool:
         """Whether exactly this has come since the last call, or does within five seconds; forgets it."""
@@ -58,19 +44,6 @@ class Peer:
             )
             self.received = b""
         return equal
-
-    def stream(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self.master, data) :]
-
-    def unplug(self) -> None:
-        if self.master >= 0:
-            # An EOT through the slave wakes the thread, which reads the other end.
-            os.write(self.slave, b"\x04")
-            self.thread.join(5)
-            os.close(self.slave)
-            os.close(self.master)
-            self.master = -1
 
 
 @pytest.fixture
@@ -114,7 +87,7 @@ def test_nim_level_is_set_at_the_start(peer: Peer) -> None:
 def test_words_come_whole_and_in_order_however_they_are_cut(peer: Peer, tagger: TDC1) -> None:
     tagger.start()
     words = bytes(range(256)) * 4
-    writer = threading.Thread(target=lambda: [peer.stream(words[i : i + 7]) for i in range(0, len(words), 7)])
+    writer = threading.Thread(target=lambda: [peer.say(words[i : i + 7]) for i in range(0, len(words), 7)])
     writer.start()
     chunks = read_all(tagger, len(words))
     writer.join(5)
@@ -124,32 +97,32 @@ def test_words_come_whole_and_in_order_however_they_are_cut(peer: Peer, tagger: 
 
 def test_an_unfinished_word_waits_for_its_rest(peer: Peer, tagger: TDC1) -> None:
     tagger.start()
-    peer.stream(b"\x01\x02\x03")
+    peer.say(b"\x01\x02\x03")
     started = time.monotonic()
     assert tagger.read(timeout_s=0.1).data == b""
     assert 0.1 <= time.monotonic() - started < 1.0
-    peer.stream(b"\x04\x05")
+    peer.say(b"\x04\x05")
     tags = tagger.read(timeout_s=1.0)
     assert (tags.format, tags.data, tags.channel) == ("sfifteen_tdc1", b"\x01\x02\x03\x04", 0)
 
 
 def test_carriage_returns_and_control_bytes_pass_unchanged(peer: Peer, tagger: TDC1) -> None:
     tagger.start()
-    peer.stream(b"\r\n\x03\x04\x11\x13\x1a\x7f")
+    peer.say(b"\r\n\x03\x04\x11\x13\x1a\x7f")
     assert b"".join(read_all(tagger, 8)) == b"\r\n\x03\x04\x11\x13\x1a\x7f"
 
 
 def test_stop_drops_what_is_under_way(peer: Peer, tagger: TDC1) -> None:
     tagger.start()
     assert peer.got(START)
-    peer.stream(b"\xaa" * 1001)
+    peer.say(b"\xaa" * 1001)
     tagger.stop()
     assert peer.got(b"abort\r\n")
     assert tagger.ask("level?") == "1.6 V"
     with pytest.raises(MisuseError, match=r"read\(\) before start\(\)"):
         tagger.read(timeout_s=0.1)
     tagger.start()
-    peer.stream(b"\x01\x00\x00\x00")
+    peer.say(b"\x01\x00\x00\x00")
     assert tagger.read(timeout_s=1.0).data == b"\x01\x00\x00\x00"
 
 
@@ -165,7 +138,7 @@ def test_nothing_is_asked_while_it_streams(peer: Peer, tagger: TDC1) -> None:
 
 
 def test_a_stream_left_by_a_killed_owner_is_ended_first(peer: Peer) -> None:
-    peer.stream(b"\x55" * 999)
+    peer.say(b"\x55" * 999)
     tagger = TDC1("tagger", peer.path, timeout_s=0.3)
     assert tagger.identify().model == "TDC1"
     assert peer.got(b"abort\r\n*IDN?\r\nREFCLK 1\r\nREFCLK?\r\n*IDN?\r\n")
@@ -227,7 +200,7 @@ def test_unplugged_while_it_streams(peer: Peer, tagger: TDC1) -> None:
 def test_four_megabytes_at_once_come_complete(peer: Peer, tagger: TDC1) -> None:
     tagger.start()
     words = bytes(range(256)) * (4_000_000 // 256)
-    writer = threading.Thread(target=peer.stream, args=(words,))
+    writer = threading.Thread(target=peer.say, args=(words,))
     writer.start()
     chunks = read_all(tagger, len(words))
     writer.join(5)

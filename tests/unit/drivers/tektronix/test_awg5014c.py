@@ -2,14 +2,13 @@
 
 import re
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from _peers import TcpPeer
 
 from drivers.roles import (
     AwgChannelSettings,
@@ -27,7 +26,7 @@ HOST = "127.0.42.3"
 BLOCK = re.compile(rb'^:WLIS:WAV:DATA "[^"]*",#(\d)')
 
 
-class Peer:
+class Peer(TcpPeer):
     """Answers questions by a table, joined ones in one line; records commands and blocks in order."""
 
     def __init__(self, port: int = 0) -> None:
@@ -45,25 +44,10 @@ class Peer:
             ":AWGC:RSTATE?": "1",
             ":AWGC:SEQ:TYPE?": "HARD",
         }
-        self.listener = socket.create_server((HOST, port))
-        self.address = f"TCPIP0::{HOST}::{self.listener.getsockname()[1]}::SOCKET"
-        self.connections: list[socket.socket] = []
-        self.threads = [threading.Thread(target=self._accept)]
-        self.threads[0].start()
+        super().__init__(HOST, port)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections.append(connection)
-            self.threads.append(threading.Thread(target=self._serve, args=(connection,)))
-            self.threads[-1].start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        # A client that leaves with unread answers resets the connection.
-        with suppress(ConnectionResetError), connection, connection.makefile("rb") as stream:
+    def serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
             while line := self._line(stream):
                 self.messages.append(len(line))
                 answers = [self._answer(part) for part in line.decode().split(";")]
@@ -91,16 +75,6 @@ class Peer:
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         return answer if isinstance(answer, bytes) else answer.encode()
-
-    def close(self) -> None:
-        if self.listener.fileno() >= 0:
-            self.listener.shutdown(socket.SHUT_RDWR)
-            self.listener.close()
-        for connection in self.connections:
-            if connection.fileno() >= 0:
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self.threads:
-            thread.join(5)
 
 
 @pytest.fixture
