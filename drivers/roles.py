@@ -470,6 +470,9 @@ class DetectorDriver(RoleInstrument, Protocol):
             InstrumentError: it does not say so afterwards.
         """
 
+    def enabled(self) -> bool:
+        """Whether the bias is on at all of them."""
+
     def latched(self) -> Sequence[int]:
         """Detectors that stay normal-conducting under bias: they count nothing until `recover`."""
 

@@ -9,7 +9,17 @@ from pathlib import Path
 from qnode.daemons import extend_driver_path
 from qnode.errors import MisuseError
 from qnode.heralds import LinkPrograms, TimingError
-from qnode.labfile import Lab, LabFault, LabFileError, Link, World, line_of, load_lab, load_lab_and_world
+from qnode.labfile import (
+    Lab,
+    LabFault,
+    LabFileError,
+    Link,
+    World,
+    line_of,
+    load_lab,
+    load_lab_and_world,
+    unfed_inputs,
+)
 
 __all__ = [
     "checked_programs",
@@ -86,13 +96,13 @@ def checked_programs(lab_path: Path, lab: Lab, link: Link) -> LinkPrograms:
     """The programs of a link, compiled for every site.
 
     Raises:
-        LabFileError: a driver can't be loaded, a sequence or the loop timing can't be; with the line of the lab file
-            that is to be changed, all of them at once.
+        LabFileError: a driver can't be loaded, an emitter or a detector lacks its laser, carrier or bias, a sequence or
+            the loop timing can't be; with the line of the lab file that is to be changed, all of them at once.
     """
     extend_driver_path(lab_path)
-    faults = _driver_faults(lab_path, lab, link)
+    faults = [*_driver_faults(lab_path, lab, link), *_unfed_faults(lab_path, lab, link)]
     if faults:
-        raise LabFileError(faults)
+        raise LabFileError(sorted(faults, key=lambda fault: fault.line))
     bases = dict.fromkeys(link.between, BASES)
     try:
         programs = LinkPrograms(lab, link, bases)
@@ -121,6 +131,17 @@ def _driver_faults(lab_path: Path, lab: Lab, link: Link) -> list[LabFault]:
                 text = f"{site}.{name}: driver {block.type} can't be loaded: {error}; correct `type:`"
                 line = line_of(lab_path, (part, site, "instruments", name, "type"))
                 faults.append(LabFault(str(lab_path), line, text))
+    return faults
+
+
+def _unfed_faults(lab_path: Path, lab: Lab, link: Link) -> list[LabFault]:
+    """Emitters and detectors of a link that get no light, no carrier or no bias, at the line of the element."""
+    faults = []
+    for site in (*link.between, link.via):
+        for end, role in unfed_inputs(lab, site):
+            index = lab.wires.index(lab.elements()[end.rpartition(".")[0]])
+            text = f"link {link.name}: no wire reaches {end}; add one from an output of a {role}"
+            faults.append(LabFault(str(lab_path), line_of(lab_path, ("wires", index)), text))
     return faults
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import json
 from collections.abc import Callable
@@ -21,6 +22,7 @@ CONNECT_S = 30.0
 IDENTIFY_S = 10.0
 SAFE_S = 10.0
 CLOSE_S = 5.0
+RESTORE_S = 10.0
 
 
 class HostError(InstrumentError):
@@ -61,6 +63,8 @@ class InstrumentHost:
         }
         self._instruments: dict[str, Any] = {}
         self._station: Any = None
+        self._set_points: dict[str, dict[Any, Any]] = {}
+        """Instrument to its set-points: those of the station block, with what was set since by whoever asked us."""
 
     def name_of(self, role: str) -> str:
         """Name of the instrument that plays a role."""
@@ -93,6 +97,16 @@ class InstrumentHost:
             InstrumentError: what the driver raised, or no answer within ``timeout_s``.
         """
         return await self._in_thread(name, method, args, timeout_s, self._invoke)
+
+    async def restore(self, name: str) -> None:
+        """Set the set-points of an instrument again, which it may have lost with its mains.
+
+        They are the parameters with an ``initial_value`` in the station block, at the values last set from here.
+
+        Raises:
+            InstrumentError: not taken, or no answer in time.
+        """
+        await self._in_thread(name, "its set-points", (), RESTORE_S, self._restore)
 
     async def safe_all(self) -> list[str]:
         """Every instrument to its safe state; gives what failed, one line each. Never raises."""
@@ -135,8 +149,12 @@ class InstrumentHost:
         instrument = self._instruments.get(name)
         if instrument is None:
             raise HostError(f"{self.site_name}.{name} is not connected")
+        return self._spoken(name, method, lambda: getattr(instrument, method)(*args))
+
+    def _spoken(self, name: str, what: str, call: Callable[[], Any]) -> Any:
+        """The result of a call to an instrument; what it raises names site and instrument."""
         try:
-            return getattr(instrument, method)(*args)
+            return call()
         except QnodeError as error:
             # A driver knows its short name only; two sites have an `awg`.
             if error.message.startswith(f"{name} "):
@@ -144,7 +162,7 @@ class InstrumentHost:
             raise
         except Exception as error:
             # What a maker's client raises is its own business; here it is an instrument that failed.
-            raise InstrumentError(f"{self.site_name}.{name}.{method}: {type(error).__name__}: {error}") from error
+            raise InstrumentError(f"{self.site_name}.{name}.{what}: {type(error).__name__}: {error}") from error
 
     def _blocks(self) -> dict[str, Any]:
         blocks = {}
@@ -174,6 +192,8 @@ class InstrumentHost:
         await self.call(name, "enter_safe_state", timeout_s=SAFE_S)
 
     def _load(self, name: str) -> None:
+        from qcodes.utils import getattr_indexed
+
         block = self.site.instruments[name]
         module = block.type.rpartition(".")[0]
         try:
@@ -182,4 +202,17 @@ class InstrumentHost:
             raise MisuseError(
                 f"driver {block.type} can't be imported: {error}", hint="correct `type:` in the lab file"
             ) from error
-        self._instruments[name] = self._station.load_instrument(name, update_snapshot=False)
+        instrument = self._station.load_instrument(name, update_snapshot=False)
+        self._set_points[name] = held = {}
+        for path, options in block.parameters.items():
+            if "initial_value" in options:
+                parameter = instrument
+                for part in path.split("."):
+                    parameter = getattr_indexed(parameter, part)
+                held[parameter] = options["initial_value"]
+                parameter.on_set_callback = held.__setitem__
+        self._instruments[name] = instrument
+
+    def _restore(self, name: str, _what: str, _args: tuple[Any, ...]) -> None:
+        for parameter, value in list(self._set_points.get(name, {}).items()):
+            self._spoken(name, parameter.name, functools.partial(parameter.set, value))

@@ -65,6 +65,7 @@ class MidpointDaemon(Party):
         self._columns: dict[str, list[ColumnArrays]] = {}
         self._armed: dict[str, Armed] = {}
         self._failures: dict[str, str] = {}
+        self._proposing = asyncio.Lock()
         self._changed = asyncio.Event()
         self._tape: PlanTape | None = None
         self._live: LiveClicks | None = None
@@ -129,11 +130,16 @@ class MidpointDaemon(Party):
     # --- a plan, from proposal to end ---
 
     async def _play(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Propose a plan to the nodes of a link; returns when both have accepted.
+        """Switch on what a plan needs, and propose it to the nodes of a link; returns when both have accepted.
 
         Raises:
             MisuseError: busy, no such link, or a node refuses (its words).
+            InstrumentError: a laser, a carrier or the bias does not come on.
         """
+        async with self._proposing:
+            return await self._propose(params)
+
+    async def _propose(self, params: dict[str, Any]) -> dict[str, Any]:
         if self.plan is not None:
             raise MisuseError(
                 f"{self.site} is busy with plan {self.plan.plan_id}", hint="wait for its end, or abort it"
@@ -143,6 +149,7 @@ class MidpointDaemon(Party):
         except KeyError:
             names = ", ".join(known.name for known in self.lab.links)
             raise MisuseError(f"there is no link {params['link']}", hint=f"links of this lab: {names}") from None
+        await self._switch_on(link)
         plan = await self._make_plan(link, params)
         self.plan, self._armed, self._failures, self._released_rounds = plan, {}, {}, 0
         self._columns = {node: [] for node in link.between}
@@ -151,6 +158,7 @@ class MidpointDaemon(Party):
         except QnodeError:
             await self._void(plan, link, "a node refuses")
             self.plan = None
+            await self._switch_off(link)
             await self.rest()
             raise
         self.publish(plan)
@@ -161,6 +169,22 @@ class MidpointDaemon(Party):
         )
         self.spawn(self._run_plan(plan, link), f"plan {plan.plan_id}")
         return {"plan_id": plan.plan_id, "t0_tai_s": plan.t0_tai_s, "round_period_ps": plan.round_period_ps}
+
+    async def _switch_on(self, link: Link) -> None:
+        """Bias here, lasers and carriers at the nodes; all off again where one does not come."""
+        try:
+            results = await asyncio.gather(
+                self.slow.switch_on(), self._ask_all(link, "switch_on", None), return_exceptions=True
+            )
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        except QnodeError:
+            await self._switch_off(link)
+            raise
+
+    async def _switch_off(self, link: Link) -> None:
+        await asyncio.gather(self.slow.switch_off(), self._ask_all(link, "switch_off", None), return_exceptions=True)
 
     async def _make_plan(self, link: Link, params: dict[str, Any]) -> Plan:
         now = await self.clock.now_ps()
@@ -197,6 +221,7 @@ class MidpointDaemon(Party):
         return msgspec.structs.replace(draft, sequences=hashes, t0_tai_s=_t0_after(await self.clock.now_ps()))
 
     async def _run_plan(self, plan: Plan, link: Link) -> None:
+        watching = self.spawn(self.slow.watch(self._slow_failed), f"bias in {plan.plan_id}")
         try:
             await self._ask_all(link, "go", {"plan_id": plan.plan_id})
             if plan.kind == "heralding":
@@ -218,6 +243,7 @@ class MidpointDaemon(Party):
             await self._quiet(plan)
             self._outcomes[plan.plan_id] = "done"
         finally:
+            watching.cancel()
             await self.rest()
             tape, self._tape = self._tape, None
             if tape is not None:
@@ -397,7 +423,7 @@ class MidpointDaemon(Party):
 
     async def _give_up(self, plan: Plan, link: Link, reason: str) -> None:
         log_event("plan ends early", plan=plan.plan_id, reason=reason)
-        await asyncio.gather(self._quiet(plan), self._void(plan, link, reason))
+        await asyncio.gather(self._quiet(plan), self.slow.switch_off(), self._void(plan, link, reason))
         book = self.books.get(plan.plan_id)
         if book is not None and plan.kind == "heralding":
             try:
@@ -457,6 +483,9 @@ class MidpointDaemon(Party):
     def _fail(self, party: str, reason: str) -> None:
         self._failures.setdefault(party, reason)
         self._changed.set()
+
+    def _slow_failed(self, error: QnodeError) -> None:
+        self._fail(self.site, str(error))
 
     def _on_boot(self, node: str, change: BootChange) -> None:
         """A node has come up anew: it does not know the plan that is under way."""

@@ -82,6 +82,8 @@ class NodeDaemon(Party):
         """Waits for the midpoint's go."""
         self._tagger_failure: QnodeError | None = None
         """Since the plan was accepted, also when the tagger is back since."""
+        self._slow_failure: QnodeError | None = None
+        """Of a laser or the carrier, since the plan began."""
         midpoints = sorted({link.via for link in self.lab.links if self.site in link.between})
         if not midpoints:
             raise MisuseError(f"{self.lab_path}: no link reaches {self.site}", hint="add it to a link under `links:`")
@@ -145,6 +147,8 @@ class NodeDaemon(Party):
         """Calls of the midpoint and of experiments."""
         return {
             **super().handlers(),
+            "switch_on": self._switch_on,
+            "switch_off": self._switch_off,
             "propose": self._propose,
             "go": self._go,
             "all_armed": self._on_all_armed,
@@ -161,16 +165,29 @@ class NodeDaemon(Party):
 
     # --- plans -------------------------------------------------------------------------------------------------
 
-    async def _propose(self, params: bytes) -> dict[str, Any]:
-        plan = _plan(params)
+    async def _switch_on(self, _params: Any) -> None:
+        """Lasers and carrier on, before a plan is dated: a laser may take longer than any T0 is ahead."""
+        self._refuse_if_busy()
+        await self.slow.switch_on()
+
+    async def _switch_off(self, _params: Any) -> None:
+        """Lasers and carrier off again: there will be no plan."""
+        self._refuse_if_busy()
+        await self.slow.switch_off()
+
+    def _refuse_if_busy(self) -> None:
         if self.plan is not None:
             raise MisuseError(
                 f"{self.site} is busy with plan {self.plan.plan_id}", hint="wait for its end, or abort it"
             )
+
+    async def _propose(self, params: bytes) -> dict[str, Any]:
+        plan = _plan(params)
+        self._refuse_if_busy()
         await self._check(plan)
         # From here on lab time waits for us at the point where we must arm.
         await self.clock.release(plan.t0_ps - HOLD_PS)
-        self.plan, self._tagger_failure = plan, None
+        self.plan, self._tagger_failure, self._slow_failure = plan, None, None
         self.publish(plan)
         self._accepted = self.spawn(self._await_go(plan), f"acceptance of {plan.plan_id}")
         log_event("plan accepted", plan=plan.plan_id, run=plan.run_id, plan_kind=plan.kind, t0_tai_s=plan.t0_tai_s)
@@ -233,7 +250,7 @@ class NodeDaemon(Party):
         if self._play is not None:
             self._play.cancel()
             await asyncio.gather(self._play, return_exceptions=True)
-        await self._dark()
+        await self._all_off()
         await self._forget_plan()
 
     def _current(self, params: dict[str, Any]) -> Plan:
@@ -242,17 +259,26 @@ class NodeDaemon(Party):
         return self.plan
 
     async def _play_plan(self, plan: Plan) -> None:
+        watching = self.spawn(self.slow.watch(self._slow_failed), f"lasers and carrier in {plan.plan_id}")
         try:
             await self._prepare(plan)
             await self._arm(plan)
             await self._follow(plan)
         except QnodeError as error:
             log_event("plan failed", plan=plan.plan_id, error=str(error))
-            await self._dark()
+            await self._all_off()
             await self._tell_midpoint(plan, str(error))
         else:
-            await self._dark()
+            end = self.book(plan.plan_id).end
+            # The next plan finds the lasers warm, but only where all is well.
+            await (self._dark() if end is None or end.reason == "done" else self._all_off())
+        finally:
+            watching.cancel()
         await self._forget_plan()
+
+    def _slow_failed(self, error: QnodeError) -> None:
+        self._slow_failure = error
+        self._progress.set()
 
     async def _tell_midpoint(self, plan: Plan, reason: str) -> None:
         try:
@@ -376,8 +402,9 @@ class NodeDaemon(Party):
         log_event("plan over", plan=plan.plan_id, reason=book.end.reason if book.end else "done")
 
     def _raise_failures(self) -> None:
-        if self._tagger_failure is not None:
-            raise self._tagger_failure
+        for failure in (self._tagger_failure, self._slow_failure):
+            if failure is not None:
+                raise failure
         if (silent_s := self._subscriber.silent_s) > SILENT_S:
             raise PlanVoidError(
                 f"{self.site}: nothing was heard of {self._midpoint} for {silent_s:.0f} s",
@@ -433,6 +460,10 @@ class NodeDaemon(Party):
 
     async def _dark(self) -> None:
         await self.quiet(("pulse_sequencer", "abort"), ("awg", "stop"))
+
+    async def _all_off(self) -> None:
+        """Everything that could shine: what plays, and what gives it light and carrier."""
+        await asyncio.gather(self._dark(), self.slow.switch_off())
 
     async def _forget_plan(self) -> None:
         if self._accepted is not None and self._accepted is not asyncio.current_task():

@@ -15,6 +15,7 @@ from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
 from qnode.clock import ClockError, LabClock
 from qnode.daemons._clock import RenewedClock
 from qnode.daemons._host import InstrumentHost, extend_driver_path
+from qnode.daemons._slow import SlowInstruments
 from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
 from qnode.labfile import Lab, Link, lab_hash, load_lab
@@ -71,6 +72,7 @@ class Party:
         self.lab_sha256 = lab_hash(self.lab)
         self.keyring = lab_keyring(self.lab, data_folder)
         self.host = InstrumentHost(site, self.lab.sites[site], data_folder)
+        self.slow = SlowInstruments(self.host, self.lab, self.tell)
         self.books: dict[str, PlanBook] = {}
         self.plan: Plan | None = None
         """The plan that is proposed or played now."""
@@ -183,6 +185,10 @@ class Party:
     async def leave_bus(self) -> None:
         """Close this site's connections to others, once the instruments are safe."""
         raise NotImplementedError
+
+    def tell(self, topic: str, payload: Any) -> None:
+        """Say something on the tap."""
+        self._tap.send(topic, payload)
 
     async def quiet(self, *steps: tuple[str, str]) -> None:
         """Call (role, method), all at once; what fails is logged and keeps none from the rest."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qnode.daemons._host import InstrumentHost, extend_driver_path
+from qnode.daemons._slow import SlowInstruments
 from qnode.heralds import LinkPrograms
 from qnode.labfile import Lab, Link
 
@@ -14,7 +15,8 @@ __all__ = ["upload_programs"]
 async def upload_programs(lab_path: Path, lab: Lab, link: Link, data_folder: Path, *, bases: str = "XYZ") -> None:
     """Load and arm one round of heralding at every site of a link, then close the connections.
 
-    The instruments stay armed: AWGs wait for their trigger, pulsers for the pulse per second.
+    The instruments stay as they are then: lasers, carriers and bias on, AWGs waiting for their trigger, pulsers for the
+    pulse per second.
 
     Raises:
         InstrumentError: an instrument does not answer or refuses.
@@ -25,13 +27,14 @@ async def upload_programs(lab_path: Path, lab: Lab, link: Link, data_folder: Pat
     for site in (*link.between, link.via):
         host = InstrumentHost(site, lab.sites[site], data_folder)
         try:
-            await _upload(host, programs)
+            await _upload(host, lab, programs)
         finally:
             await host.close()
 
 
-async def _upload(host: InstrumentHost, programs: LinkPrograms) -> None:
+async def _upload(host: InstrumentHost, lab: Lab, programs: LinkPrograms) -> None:
     await host.connect()
+    await SlowInstruments(host, lab).switch_on()
     for name, program in programs.heralding(host.site_name, runs=1).items():
         if host.site.rack[name].role == "awg":
             await host.call(name, "load", program, timeout_s=120.0)

@@ -30,6 +30,9 @@ Program = PulseProgram | AwgProgram
 Limits = Mapping[str, PulseLimits | AwgLimits]
 """Instrument of a site to the limits of its model."""
 
+PLAYERS = ("pulse_sequencer", "awg")
+"""Roles that play a program; lasers and carriers are on meanwhile."""
+
 QUIET_PS = 100_000
 """Without a charge slot a round's tags begin so long before its sync: the branch of the round before is over."""
 
@@ -63,7 +66,7 @@ def driver_limits(lab: Lab, site: str) -> dict[str, PulseLimits | AwgLimits]:
     """
     limits = {}
     for name, entry in lab.sites[site].rack.items():
-        if entry.role in ("pulse_sequencer", "awg"):
+        if entry.role in PLAYERS:
             limits[name] = _driver(lab.sites[site].instruments[name].type).limits
     return limits
 
@@ -77,7 +80,10 @@ def site_wiring(lab: Lab, site: str) -> Wiring:
         if not source.startswith(f"{site}.") or source.partition(".")[2] not in lab.sites[site].instruments:
             continue
         instrument = source.partition(".")[2]
-        channel = lab.sites[site].rack[instrument].channels.get(connector)
+        entry = lab.sites[site].rack[instrument]
+        if entry.role not in PLAYERS:
+            continue
+        channel = entry.channels.get(connector)
         for end in wire.ends:
             signal = _signal(lab, site, end)
             if signal is not None and signal not in outputs:

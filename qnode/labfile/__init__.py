@@ -5,7 +5,7 @@ for the simulators and for ``qnode predict``; ``load_lab_and_world(path)`` check
 start both. All faults of a file are raised at once, each with file and line.
 """
 
-from qnode.labfile._cross import element_inputs
+from qnode.labfile._cross import element_inputs, unfed_inputs
 from qnode.labfile._load import (
     LabFault,
     LabFileError,
@@ -99,4 +99,5 @@ __all__ = [
     "load_lab_and_world",
     "load_world",
     "resolve_address",
+    "unfed_inputs",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from qnode.labfile._model import HERALD_LOGIC, Element, Lab, Link, Role, Wire
 from qnode.labfile._world import World
 
-__all__ = ["cross_faults", "element_inputs", "world_faults"]
+__all__ = ["cross_faults", "element_inputs", "unfed_inputs", "world_faults"]
 
 Fault = tuple[tuple[str | int, ...], str]
 
@@ -69,6 +69,18 @@ INPUT_CHANNELS = {"time_tagger", "time_controller"}
 def element_inputs(kind: str) -> frozenset[str]:
     """The inputs of a kind of element."""
     return frozenset(ELEMENT_CONNECTORS[kind][0])
+
+
+def unfed_inputs(lab: Lab, site: str) -> Iterator[tuple[str, Role]]:
+    """Inputs of a site's elements that no wire reaches though only a laser, a carrier or a bias can make them work.
+
+    Each with the role of the instrument that it needs.
+    """
+    for name, element in lab.elements().items():
+        for (kind, connector), role in FED_BY.items():
+            end = f"{name}.{connector}"
+            if name.startswith(f"{site}.") and element.kind == kind and lab.into(end) is None:
+                yield end, role
 
 
 def cross_faults(lab: Lab) -> list[Fault]:
