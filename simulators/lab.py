@@ -28,7 +28,14 @@ from simulators.world.monte_carlo import sample_link
 from simulators.world.timeline import Timeline
 from simulators.world.world_context import Instruments, WorldContext
 
-__all__ = ["SimulatedLab", "SimulatorCrashError", "monte_carlo", "run_simulators"]
+__all__ = [
+    "SimulatedLab",
+    "SimulatorCrashError",
+    "monte_carlo",
+    "run_simulators",
+    "simulator_class",
+    "start_instrument",
+]
 
 Speed = float | Literal["max"]
 
@@ -76,7 +83,7 @@ class SimulatedLab:
         """
         try:
             for name, instrument in self.instruments.items():
-                await self._start_one(name, instrument)
+                await start_instrument(name, instrument)
             offsets = {site: faults.label_offset_s for site, faults in self.world_file.clocks.items()}
             for host, port in sorted(_clock_endpoints(self.lab)):
                 await self._serve(ClockServer(self.timeline, host, port, offsets))
@@ -122,24 +129,9 @@ class SimulatedLab:
                 name, block = f"{site_name}.{short}", site.instruments[short]
                 if block.address is None:
                     raise MisuseError(f"{name}: no address to simulate it on", hint="give its `address:`")
-                kind = _simulator_class(name, block.type)
+                kind = simulator_class(name, block.type)
                 built[name] = kind(name, resolve_address(block.address, self.data_folder), time)
         return built
-
-    async def _start_one(self, name: str, instrument: SimInstrument) -> None:
-        try:
-            await instrument.start()
-        except OSError as error:
-            raise InstrumentError(
-                f"{name}: can't use {instrument.address} ({error.strerror or error})",
-                hint="is another simulator of this lab running? stop it, or change the address in the lab file",
-            ) from error
-        except InstrumentError as error:
-            if name in error.message:
-                raise
-            raise InstrumentError(
-                f"{name} ({instrument.address}): {error.message}", hint=error.hint, **error.context
-            ) from error
 
     async def _serve(self, server: ClockServer | ControlServer) -> None:
         await server.start()
@@ -157,7 +149,7 @@ class SimulatedLab:
         if fault == "unplug":
             await instrument.unplug()
         elif fault == "plug":
-            await self._start_one(str(name), instrument)
+            await start_instrument(str(name), instrument)
         elif fault in instrument.faults() and instrument.plug_state == "plugged":
             instrument.faults()[str(fault)]()
         else:
@@ -283,7 +275,33 @@ def monte_carlo(
     return sample_link(context, link, heralds, np.random.default_rng(context.seed) if rng is None else rng)
 
 
-def _simulator_class(name: str, driver: str) -> type[SimInstrument]:
+async def start_instrument(name: str, instrument: SimInstrument) -> None:
+    """Start a simulator; where its address can't be used, the error names instrument and address.
+
+    Raises:
+        InstrumentError: the address is taken.
+    """
+    try:
+        await instrument.start()
+    except OSError as error:
+        raise InstrumentError(
+            f"{name}: can't use {instrument.address} ({error.strerror or error})",
+            hint="is another simulator of this lab running? stop it, or change the address in the lab file",
+        ) from error
+    except InstrumentError as error:
+        if name in error.message:
+            raise
+        raise InstrumentError(
+            f"{name} ({instrument.address}): {error.message}", hint=error.hint, **error.context
+        ) from error
+
+
+def simulator_class(name: str, driver: str) -> type[SimInstrument]:
+    """What simulates a driver, by the rule `simulators.instruments.X.y` for `drivers.X.y`.
+
+    Raises:
+        MisuseError: nothing does.
+    """
     module, _, kind = driver.rpartition(".")
     if not module.startswith("drivers."):
         raise MisuseError(f"{name}: nothing simulates {driver}", hint="set `simulated: false`, or use one of ours")

@@ -119,6 +119,10 @@ def simulate(
     lab: LabFile,
     seed: Seed = None,
     speed: Speed = None,
+    only: Annotated[
+        str | None, typer.Option(help="SITE.INSTRUMENT: this one alone, as if it were real; slow roles.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Where it listens, instead of the lab file's address.")] = None,
     data: DataFolder = None,
     lifeline_fd: Lifeline = None,
     notify_fd: Notify = None,
@@ -126,7 +130,7 @@ def simulate(
     """Run all simulators of a lab in this process."""
     from qnode.cli import _simulate
 
-    _guard(_simulate.simulate, lab, seed, speed, data, lifeline_fd, notify_fd)
+    _guard(_simulate.simulate, lab, seed, speed, only, address, data, lifeline_fd, notify_fd)
 
 
 Peer = Annotated[
