@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,45 @@ def test_light_left_on_while_idle_shows(make_bench: Callable[..., Any]) -> None:
     assert found.sideband_per_s == pytest.approx(250_000)
     pulser.playback = type(pulser.playback)(**{**vars(pulser.playback), "state": "off"})
     assert flux(bench) == NodeFlux()
+
+
+def test_an_awg_that_waits_for_nobody_shows(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench()
+    awg = bench.awgs["alice.awg"]
+    first, second = awg.playback.elements
+    awg.change(elements=(replace(first, wait_for_trigger=False, loop_count=-1), second))
+    found = flux(bench)
+    # Attempts of 5.5 us without an end.
+    assert found.zero_phonon_line_per_s == pytest.approx(0.3 * 4e-4 / 5.5e-6, rel=5e-3)
+    assert found.light == ("optical_pulse", "spin_pump")
+    assert found.microwave_v2 > 0
+    awg.change(running=False)
+    assert flux(bench) == NodeFlux()
+
+
+@pytest.mark.parametrize("off", ["emission", "output", "power"])
+def test_nothing_comes_out_without_lasers_and_carrier(playing: Any, off: str) -> None:
+    for laser in (playing.lasers["alice.lasers"], playing.lasers["alice.repump"]):
+        for output in laser.playback.beams:
+            if off == "emission":
+                laser.beam(output, emission=False)
+        if off == "power":
+            laser.change(powered=False)
+    source = playing.microwaves["alice.microwave"]
+    source.change(**({"powered": False} if off == "power" else {"on": False}))
+    found = flux(playing)
+    if off == "output":
+        assert found.microwave_v2 == 0.0
+        assert found.light == ("charge_light", "optical_pulse", "spin_pump")
+    else:
+        assert found == NodeFlux()
+    assert flux(playing, "bob").microwave_v2 > 0.0
+
+
+def test_microwave_power_follows_the_carriers(playing: Any) -> None:
+    before = flux(playing).microwave_v2
+    playing.microwaves["alice.microwave"].change(power_dbm=12.0)
+    assert flux(playing).microwave_v2 == pytest.approx(before * 10**-0.3)
 
 
 def test_every_optical_pulse_of_an_attempt_counts(make_double_bench: Callable[..., Any]) -> None:
