@@ -61,7 +61,11 @@ def run_alone(
     entry = lab.sites[site].rack.get(name) if site in lab.sites else None
     slow = [f"{s}.{n}" for s, part in lab.sites.items() for n, e in part.rack.items() if e.role in SLOW]
     if entry is None or entry.role not in SLOW:
-        what = "there is no such instrument" if entry is None else f"what plays {entry.role} needs the whole simulated lab"
+        what = (
+            "there is no such instrument"
+            if entry is None
+            else f"what plays {entry.role} needs the whole simulated lab"
+        )
         raise MisuseError(f"{instrument}: {what}", hint=f"by themselves: {', '.join(slow) or 'none of this lab'}")
     block = lab.sites[site].instruments[name]
     where = address or block.address

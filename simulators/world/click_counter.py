@@ -12,6 +12,9 @@ from simulators.world.wiring import Wiring
 
 __all__ = ["ClickCounter"]
 
+SLICE_PS = 10_000_000_000
+"""10 ms: the shortest measurement period of the drivers that are simulated."""
+
 
 class ClickCounter:
     """All detector drivers of a lab; times are int64 picoseconds from the world's start.
@@ -24,6 +27,7 @@ class ClickCounter:
 
     def __init__(self, origin_ps: int, drivers: Mapping[str, DetectorSim], wiring: Wiring) -> None:
         self._origin_ps = origin_ps
+        self._origin_in_slice_ps = origin_ps % SLICE_PS
         self._drivers = drivers
         self._wiring = wiring
         self._times: dict[tuple[str, int], list[NDArray[np.int64]]] = {}
@@ -38,12 +42,20 @@ class ClickCounter:
             self._times.setdefault((driver, int(connector.removeprefix("ch"))), []).append(t_ps)
 
     def flush(self, until_ps: int) -> None:
-        """Deliver the counts of all pulses before ``until_ps``, also when there are none. Later ones wait."""
-        due: dict[str, dict[int, int]] = {name: {} for name in self._drivers}
+        """Deliver the counts of all pulses before ``until_ps``, also when there are none. Later ones wait.
+
+        Drivers count per period, and the world may be many of them ahead: pulses are told in slices of lab time.
+        """
+        due: dict[str, dict[int, dict[int, int]]] = {name: {} for name in self._drivers}
         for (driver, channel), parts in self._times.items():
             times = np.concatenate(parts)
-            later = times[times >= until_ps]
-            due[driver][channel] = times.size - later.size
-            self._times[driver, channel] = [later]
+            ripe = times < until_ps
+            self._times[driver, channel] = [times[~ripe]]
+            slices, counts = np.unique((times[ripe] + self._origin_in_slice_ps) // SLICE_PS, return_counts=True)
+            for number, count in zip(slices.tolist(), counts.tolist(), strict=True):
+                due[driver].setdefault(number, {})[channel] = count
         for name, driver_sim in self._drivers.items():
-            driver_sim.deliver_counts(due[name], self._origin_ps + until_ps)
+            for number in sorted(due[name]):
+                end_ps = min((number + 1) * SLICE_PS - self._origin_in_slice_ps, until_ps)
+                driver_sim.deliver_counts(due[name][number], self._origin_ps + end_ps)
+            driver_sim.deliver_counts({}, self._origin_ps + until_ps)

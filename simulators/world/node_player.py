@@ -354,8 +354,10 @@ class NodePlayer:
         """Photon counts, shape (n, shots), of outcomes (n, shots)."""
         spin = self.truth.spin
         light = np.broadcast_to(np.array([shot.light_ps for shot in shots]), bright.shape)
-        # A dark spin scatters none of the light; what is counted then grows with its power alone.
-        light = light * np.where(bright, self._drive.scattering, self._drive.resonant)
+        bright_rate, dark_rate = self._drive.scattering, self._drive.resonant
+        if (bright_rate, dark_rate) != (1.0, 1.0):
+            # A dark spin scatters none of the light; what is counted then grows with its power alone.
+            light = light * np.where(bright, bright_rate, dark_rate)
         flat = readout_counts(
             bright.ravel(),
             spin.readout_fidelity_bright,

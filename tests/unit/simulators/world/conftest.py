@@ -8,7 +8,6 @@ at 3,950 of the branch) both take 3,450; readout light 4,200..7,900.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -124,12 +123,10 @@ class FakeDetectors(FakeSupply):
 
     def __init__(self, name: str, playback: Any) -> None:
         super().__init__(name, playback)
-        self.counts: Counter[int] = Counter()
-        self.until_ps: list[int] = []
+        self.told: list[tuple[int, dict[int, int]]] = []
 
     def deliver_counts(self, counts: dict[int, int], until_ps: int) -> None:
-        self.counts.update(counts)
-        self.until_ps.append(until_ps)
+        self.told.append((until_ps, counts))
 
     def channel(self, number: int, **what: float | bool) -> None:
         """One channel's entries of the playback."""

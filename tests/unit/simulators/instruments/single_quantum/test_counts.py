@@ -64,3 +64,25 @@ def test_the_last_pulses_are_waited_for() -> None:
         return await counts.take(wires(), SECOND_PS, SECOND_PS)
 
     assert run(body()) == [2, 0]
+
+
+def test_a_world_that_is_ahead_fills_no_period_too_early() -> None:
+    async def body() -> NDArray[np.int64]:
+        counts = Counts(2, key=7)
+        for n in range(1, 6):
+            counts.add({1: n}, n * SECOND_PS)
+        counts.add({}, 9 * SECOND_PS)
+        return np.concatenate([await counts.take(wires(), n * SECOND_PS, SECOND_PS) for n in (1, 2, 5, 6)])
+
+    assert run(body()) == [1, 0, 2, 0, 12, 0, 0, 0]
+
+
+def test_what_nobody_takes_is_summed() -> None:
+    async def body() -> NDArray[np.int64]:
+        counts = Counts(2, key=7)
+        for n in range(1, 5001):
+            counts.add({2: 1}, n * SECOND_PS)
+        kept = np.array([len(counts._pending) <= 2_000])
+        return np.concatenate([kept, await counts.take(wires(), 5000 * SECOND_PS, SECOND_PS)])
+
+    assert run(body()) == [1, 0, 5000]
