@@ -103,7 +103,7 @@ except SystemExit as end:
 SIMULATORS = """
 from simulators.lab import SimulatedLab
 lab = SimulatedLab("config/two_nodes.yaml", "nowhere")
-assert len(lab.instruments) == 8
+assert len(lab.instruments) == 15
 """
 SLOW = ("qcodes", "numba", "matplotlib", "pyarrow")
 

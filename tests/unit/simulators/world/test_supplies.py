@@ -12,7 +12,7 @@ import select
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from math import acos, cos, exp, log10, pi, sin, sqrt
+from math import acos, atan, cos, exp, log10, pi, sin, sqrt
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -297,6 +297,14 @@ def test_a_detuned_laser_excites_and_scatters_less(rack: Rack, bench_with: Any) 
     assert_poisson(charge_counts(bench), 22.5 * 3_000 / (1 + (300 / 13) ** 2))
 
 
+def test_a_scanned_laser_meets_the_line_now_and_then(rack: Rack, bench_with: Any) -> None:
+    # 1 V of piezo: 300 MHz, and a line of 13 MHz in their middle.
+    rack.laser("laser1:scan:enabled", "#t")
+    bench = bench_with(ALONE)
+    bench.play(3_000)
+    assert_poisson(charge_counts(bench), 22.5 * 3_000 * 13 / 300 * atan(300 / 13))
+
+
 def test_readout_counts_go_with_the_power(rack: Rack, bench_with: Any, programs: ModuleType) -> None:
     rack.laser("laser1:dl:cc:current-set", "75.0")
     rack.laser("laser1:dl:pc:voltage-set", str(70 - 25 / 3))
@@ -402,6 +410,12 @@ def test_without_iq_the_whole_carrier_runs_through_while_the_switch_is_open(rack
     assert_poisson(heralding_rounds(bench), expected_rounds(cos(pi * 1.2) ** 2, 3_000))
     # 0.6 V for 200 ns, 250 times in a round.
     assert flux_while_playing(bench).microwave_v2 == pytest.approx(0.36 * 0.200 * 250 / 1_495, rel=1e-6)
+
+
+def test_by_its_own_oscillator_the_carrier_is_off(rack: Rack, bench_with: Any) -> None:
+    rack.source("ROSC:SOUR INT")
+    # 1e-7 of 2.83 GHz.
+    assert bench_with().context.supplies.now().drives["alice"].carrier_hz == pytest.approx(283.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("offset_hz", [0.0, 0.5e6, 1.0e6])
