@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from _bench import SingleClick, agree, brighter, bring_up, efficiency, parties_agree
 
 TURN = 1.1
@@ -66,10 +67,14 @@ def reported(rho, basis):
     return float(np.trace(rho @ np.kron(corrected, corrected)).real)
 
 
-def test_a_rabi_frequency_that_is_10_percent_off_moves_all_correlators_as_the_angles_say(lab):
+@pytest.mark.parametrize("by", ["rabi frequency", "carrier"])
+def test_rotations_that_are_10_percent_off_move_all_correlators_as_the_angles_say(lab, by):
     def faster(tree):
         for node in ("alice", "bob"):
-            tree["world"]["nodes"][node]["spin"]["rabi_mhz_per_volt"] = 10 * TURN
+            if by == "carrier":
+                tree["world"]["nodes"][node]["microwave"] = {"carrier_dbm": 15 - 20 * math.log10(TURN)}
+            else:
+                tree["world"]["nodes"][node]["spin"]["rabi_mhz_per_volt"] = 10 * TURN
 
     lab.edit(brighter)
     lab.edit_world(faster)
