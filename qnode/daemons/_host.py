@@ -179,6 +179,8 @@ class InstrumentHost:
         for name, error in zip(self._threads, results, strict=True):
             if isinstance(error, BaseException):
                 text, me = " ".join(str(error).split()) or type(error).__name__, f"{self.site_name}.{name}"
+                # A driver knows its short name only.
+                text = f"{self.site_name}.{text}" if text.startswith(f"{name} ") else text
                 lines.append(text if text.startswith(me) else f"{me}: {text}")
         return lines
 

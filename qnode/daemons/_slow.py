@@ -7,6 +7,7 @@ is no longer as a plan needs it ends the plan with that reason. Only outputs tha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import Callable
@@ -76,12 +77,16 @@ class SlowInstruments:
         Raises:
             InstrumentError: the first that is not, after all have been tried.
         """
-        results = await asyncio.gather(
-            *(member.switch_on() for member in self._members.values()), return_exceptions=True
-        )
+        results = await asyncio.gather(*map(self._switch_on_one, self._members), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _switch_on_one(self, name: str) -> None:
+        # Whoever lost its mains since the last plan fails this once, and is connected anew by the next call.
+        with contextlib.suppress(InstrumentError):
+            await self._host.call(name, "identify", timeout_s=ASK_S)
+        await self._members[name].switch_on()
 
     async def switch_off(self) -> None:
         """All to their safe states; what fails is logged and keeps none from the rest."""
