@@ -83,7 +83,11 @@ class RohdeSchwarzSGS100A(GuardedVisa, QcodesSGS100A):
         )
 
     def start_output(self) -> None:
-        """I/Q modulation on, then RF output on; see `drivers.roles.MicrowaveSource`."""
+        """Reference, I/Q modulation, then RF output on; see `drivers.roles.MicrowaveSource`.
+
+        It may have lost its mains since it was connected, and with them the external reference.
+        """
+        self._select_reference()
         self._switch(":IQ:STAT", True)
         self._switch(":OUTP:STAT", True)
 
@@ -99,6 +103,9 @@ class RohdeSchwarzSGS100A(GuardedVisa, QcodesSGS100A):
 
     def _set_up(self) -> None:
         self.identify()
+        self._select_reference()
+
+    def _select_reference(self) -> None:
         if not self.reference_locked():
             self._apply("SOUR:ROSC:EXT:FREQ 10MHz", "SOUR:ROSC:SOUR EXT")
 

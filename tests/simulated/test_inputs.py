@@ -72,6 +72,16 @@ WRONG = {
         "from: alice.awg.ch4",
         "wire from alice.awg.ch4: alice.awg has no output ch4; it has ch1, ch1m1, ch1m2, ch2, ch2m1, ch2m2, ch3",
     ),
+    "a qubit without a laser": (
+        [("  - {from: alice.lasers.laser2, to: alice.qubit.spin_pump_laser, kind: light}\n", "")],
+        "element: alice.qubit",
+        "link alice-bob: no wire reaches alice.qubit.spin_pump_laser; add one from an output of a laser",
+    ),
+    "a detector without bias": (
+        [("  - {from: midpoint.snspd.ch2, to: midpoint.det2.bias, kind: bias}\n", "")],
+        "element: midpoint.det2",
+        "link alice-bob: no wire reaches midpoint.det2.bias; add one from an output of a detector_driver",
+    ),
     "light on the Pulse Streamer inside the attempt train": (
         ON_PULSER,
         "from: alice.pulser.d3",
@@ -240,7 +250,7 @@ def processes_of(lab) -> list[str]:
 
 @pytest.mark.parametrize(
     ("host", "port", "who"),
-    [("12", 8050, "alice.pulser"), ("23", 4000, "bob.awg"), ("34", 5555, "midpoint.tagger")],
+    [("12", 8050, "alice.pulser"), ("23", 4000, "bob.awg"), ("34", 5555, "midpoint.tagger"), ("15", 1998, "alice.lasers")],
 )
 def test_a_busy_port_names_instrument_and_address_and_leaves_nothing_running(lab, host, port, who):
     with socket.create_server((f"{lab.block}{host}", port)):

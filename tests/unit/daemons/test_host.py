@@ -44,6 +44,7 @@ class Box(Instrument):
         self.address, self.fails, self.inside, self.times_safe = address, fails, 0, 0
         if fails == "slow":
             release.wait(WAIT_S)
+        self.add_parameter("level", set_cmd=lambda value: self.note(f"level {value}"))
         self.note("made")
 
     def note(self, what):
@@ -104,13 +105,14 @@ class Drivers:
         extend_driver_path(folder / "lab.yaml")
         self.module: ModuleType = importlib.import_module(f"drivers.{self.name}")
 
-    def host(self, **fails: str) -> InstrumentHost:
-        """A host of the named instruments, each failing as told."""
+    def host(self, parameters: Any = None, **fails: str) -> InstrumentHost:
+        """A host of the named instruments, each failing as told, with these parameters in its station block."""
         instruments = {
             name: {
                 "type": f"drivers.{self.name}.Box" if how != "module" else "drivers.nothing_there.Box",
                 "address": f"data:tty/{name}",
                 "init": {"fails": how},
+                "parameters": parameters or {},
             }
             for name, how in fails.items()
         }
@@ -167,6 +169,32 @@ def test_calls_to_one_instrument_wait_for_each_other_and_calls_to_two_meet(boxes
         return others, met
 
     assert run(work, boxes.host(awg="", pulser="")) == ([0] * 5, [True, True])
+
+
+def test_set_points_come_back_as_they_were_last_set(boxes):
+    async def work(host: InstrumentHost) -> Any:
+        await host.restore("awg")
+        # Somebody else set it through us meanwhile.
+        host._instruments["awg"].parameters["level"].set(7)
+        await host.restore("awg")
+
+    run(work, boxes.host(parameters={"level": {"initial_value": 3}}, awg=""))
+    assert boxes.events("awg") == ["made", "level 3", "identify", "safe", "level 3", "level 7", "level 7", "close"]
+
+
+def test_a_parameter_without_an_initial_value_is_nothing_to_restore(boxes):
+    run(lambda host: host.restore("awg"), boxes.host(parameters={"level": {"label": "Level"}}, awg=""))
+    assert boxes.events("awg") == ["made", "identify", "safe", "close"]
+
+
+def test_a_set_point_that_is_refused_names_instrument_and_parameter(boxes, monkeypatch):
+    async def work(host: InstrumentHost) -> Any:
+        with monkeypatch.context() as patched:
+            patched.setattr(boxes.module.Box, "note", lambda *_: 1 / 0)
+            with pytest.raises(InstrumentError, match=r"^alice\.awg\.level: ZeroDivisionError: .*division by zero"):
+                await host.restore("awg")
+
+    run(work, boxes.host(parameters={"level": {"initial_value": 3}}, awg=""))
 
 
 def test_an_address_in_the_data_folder_is_resolved(boxes):

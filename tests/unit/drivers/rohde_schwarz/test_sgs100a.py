@@ -127,8 +127,17 @@ def test_a_carrier_not_taken(peer: Peer, source: RohdeSchwarzSGS100A) -> None:
 
 def test_output_on_has_the_modulator_first(peer: Peer, source: RohdeSchwarzSGS100A) -> None:
     source.start_output()
-    assert peer.lines == [":IQ:STAT 1", ":IQ:STAT?", ":OUTP:STAT 1", ":OUTP:STAT?"]
+    assert peer.lines == ["SOUR:ROSC:SOUR?", ":IQ:STAT 1", ":IQ:STAT?", ":OUTP:STAT 1", ":OUTP:STAT?"]
     assert source.carrier() == MicrowaveCarrier(2.88e9, -10.0, output_on=True, iq_on=True)
+
+
+def test_a_source_that_lost_its_mains_gets_its_reference_before_its_output(
+    peer: Peer, source: RohdeSchwarzSGS100A
+) -> None:
+    peer.answers["SOUR:ROSC:SOUR?"] = "INT"
+    source.start_output()
+    assert peer.lines.index("SOUR:ROSC:SOUR EXT") < peer.lines.index(":OUTP:STAT 1")
+    assert source.reference_locked() is True
 
 
 def test_safe_state_twice_keeps_the_carrier(peer: Peer, source: RohdeSchwarzSGS100A) -> None:

@@ -1,0 +1,212 @@
+"""Lasers, carrier and bias as a host would answer for them; no instruments, no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from drivers.roles import LaserState, MicrowaveCarrier
+from qnode.daemons import _slow
+from qnode.daemons._slow import SlowInstruments
+from qnode.errors import InstrumentError
+from qnode.labfile import load_lab
+
+GOOD = LaserState(emitting=True, interlock_open=False, key_locked=False)
+DARK = replace(GOOD, emitting=False)
+CARRIER = MicrowaveCarrier(2.83e9, 15.0, output_on=True, iq_on=True)
+
+
+class Rack:
+    """A host whose instruments are a table: (instrument, method, arguments) to what it answers or raises."""
+
+    def __init__(self, lab: Any, site: str) -> None:
+        self.lab = load_lab(lab.path)
+        self.site_name, self.site = site, self.lab.sites[site]
+        self.calls: list[tuple[Any, ...]] = []
+        self.told: list[tuple[str, str]] = []
+        self.answers: dict[tuple[Any, ...], Any] = {
+            ("lasers", "head_state", "laser1"): GOOD,
+            ("lasers", "head_state", "laser2"): GOOD,
+            ("repump", "head_state", "laser1"): GOOD,
+            ("microwave", "carrier"): CARRIER,
+            ("snspd", "enabled"): True,
+            ("snspd", "latched"): (),
+        }
+        self.slow = SlowInstruments(
+            self, self.lab, lambda _, said: self.told.append((said["instrument"], said["what"]))
+        )
+
+    async def call(self, name: str, method: str, *args: Any, timeout_s: float = 0.0) -> Any:
+        if method != "identify":
+            self.calls.append((name, method, *args))
+        answer = self.answers.get((name, method, *args))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer.pop(0) if isinstance(answer, list) else answer
+
+    async def restore(self, name: str) -> None:
+        self.calls.append((name, "restore"))
+
+    def of(self, name: str) -> list[tuple[Any, ...]]:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+    def watched(self) -> str | None:
+        """What the watch says within a second, or None."""
+
+        async def body() -> str | None:
+            failures: list[Any] = []
+            try:
+                async with asyncio.timeout(1.0):
+                    await self.slow.watch(failures.append)
+            except TimeoutError:
+                return None
+            (failure,) = failures
+            return str(failure)
+
+        return asyncio.run(body())
+
+
+@pytest.fixture
+def rack(lab, monkeypatch):
+    monkeypatch.setattr(_slow, "WATCH_S", 0.01)
+    return lambda site="alice": Rack(lab, site)
+
+
+def test_what_is_on_is_left_alone(rack):
+    alice = rack()
+    asyncio.run(alice.slow.switch_on())
+    assert sorted(alice.calls) == [
+        ("lasers", "head_state", "laser1"),
+        ("lasers", "head_state", "laser2"),
+        ("microwave", "carrier"),
+        ("repump", "head_state", "laser1"),
+    ]
+
+
+def test_what_is_off_gets_its_set_points_first(rack):
+    alice, midpoint = rack(), rack("midpoint")
+    alice.answers["lasers", "head_state", "laser2"] = DARK
+    alice.answers["microwave", "carrier"] = [replace(CARRIER, iq_on=False), CARRIER]
+    midpoint.answers["snspd", "enabled"] = False
+    asyncio.run(alice.slow.switch_on())
+    asyncio.run(midpoint.slow.switch_on())
+    assert alice.of("lasers")[-2:] == [("restore",), ("start_emission", "laser2")]
+    assert alice.of("microwave") == [("carrier",), ("restore",), ("start_output",), ("carrier",)]
+    assert midpoint.of("snspd") == [("enabled",), ("restore",), ("enable_detectors",), ("latched",)]
+    assert alice.told == midpoint.told == []
+
+
+def test_a_head_that_no_wire_leaves_stays_dark(rack, lab, remove_wire):
+    lab.edit(remove_wire("alice.qubit.spin_pump_laser"))
+    lab.edit(remove_wire("alice.qubit.repump_laser"))
+    alice = rack()
+    asyncio.run(alice.slow.switch_on())
+    asyncio.run(alice.slow.switch_off())
+    assert alice.of("lasers") == [("head_state", "laser1"), ("enter_safe_state",)]
+    assert alice.of("repump") == []
+
+
+def test_one_that_does_not_come_on_keeps_none_from_it_and_is_told(rack):
+    alice = rack()
+    alice.answers["lasers", "head_state", "laser1"] = InstrumentError("alice.lasers is gone")
+    alice.answers["repump", "head_state", "laser1"] = DARK
+    with pytest.raises(InstrumentError, match=r"^alice\.lasers is gone$"):
+        asyncio.run(alice.slow.switch_on())
+    assert ("start_emission", "laser1") in alice.of("repump")
+
+
+def test_one_that_does_not_go_off_keeps_none_from_it(rack):
+    alice = rack()
+    alice.answers["lasers", "enter_safe_state"] = InstrumentError("alice.lasers is gone")
+    asyncio.run(alice.slow.switch_off())
+    assert [alice.of(name)[-1] for name in ("lasers", "repump", "microwave")] == [("enter_safe_state",)] * 3
+    assert alice.told == [("alice.lasers", "not switched off: alice.lasers is gone")]
+
+
+def test_nothing_is_told_while_all_is_well(rack):
+    alice = rack()
+    asyncio.run(alice.slow.switch_on())
+    assert alice.watched() is None
+    assert alice.told == []
+    assert len(alice.of("microwave")) > 2
+
+
+@pytest.mark.parametrize(
+    ("state", "what"),
+    [
+        (replace(DARK, interlock_open=True, fault="interlock error"), "the interlock is open - close"),
+        (replace(DARK, key_locked=True), "the key is off - turn"),
+        (replace(DARK, fault="temperature error"), "temperature error - mend"),
+        (DARK, "emission is off - "),
+        (replace(GOOD, frequency_locked=False), "the frequency lock is lost - lock it again"),
+        (replace(GOOD, frequency_locked=True), None),
+    ],
+)
+def test_a_laser_that_fails_ends_the_watch(rack, state, what):
+    alice = rack()
+    asyncio.run(alice.slow.switch_on())
+    alice.answers["lasers", "head_state", "laser2"] = state
+    said = alice.watched()
+    if what is None:
+        assert said is None
+        return
+    assert said.startswith(f"alice.lasers, laser2: {what}")
+    assert alice.told == [("alice.lasers", said)]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"output_on": False}, "alice.microwave: its output is off"),
+        ({"iq_on": False}, "alice.microwave: its I/Q modulation is off"),
+        (
+            {"frequency_hz": 2.835e9, "power_dbm": 12.0},
+            "alice.microwave: its carrier is 2835000000 Hz, 12 dBm; when it was switched on 2830000000 Hz, 15 dBm",
+        ),
+    ],
+)
+def test_a_carrier_that_changes_ends_the_watch(rack, change, what):
+    alice = rack()
+    asyncio.run(alice.slow.switch_on())
+    alice.answers["microwave", "carrier"] = replace(CARRIER, **change)
+    assert alice.watched() == f"{what} - did somebody touch it, or did it lose its mains?"
+
+
+def test_a_latched_detector_is_brought_back_where_a_wire_leaves_it(rack):
+    midpoint = rack("midpoint")
+    asyncio.run(midpoint.slow.switch_on())
+    midpoint.answers["snspd", "latched"] = [(2, 3), *[()] * 1000]
+    assert midpoint.watched() is None
+    assert [call for call in midpoint.calls if call[1] == "recover"] == [("snspd", "recover", 2)]
+    assert midpoint.told == [
+        ("midpoint.snspd", "detector 2 is latched"),
+        ("midpoint.snspd", "detector 2 counts again"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "what"),
+    [
+        (("snspd", "enabled"), False, "midpoint.snspd: the bias is off - "),
+        (("snspd", "recover", 1), InstrumentError("midpoint.snspd: latches again"), "midpoint.snspd: latches again"),
+        (("snspd", "latched"), InstrumentError("midpoint.snspd: no answer"), "midpoint.snspd: no answer"),
+    ],
+)
+def test_detectors_that_stay_dead_end_the_watch(rack, question, answer, what):
+    midpoint = rack("midpoint")
+    asyncio.run(midpoint.slow.switch_on())
+    midpoint.answers["snspd", "latched"] = (1,)
+    midpoint.answers[question] = answer
+    assert midpoint.watched().startswith(what)
+
+
+def test_a_site_without_slow_instruments_has_nothing_to_watch(rack, lab, remove_wire):
+    for detector in ("det1", "det2"):
+        lab.edit(remove_wire(f"midpoint.{detector}.bias"))
+    midpoint = rack("midpoint")
+    asyncio.run(midpoint.slow.switch_on())
+    asyncio.run(midpoint.slow.watch(pytest.fail))
+    assert midpoint.calls == []
