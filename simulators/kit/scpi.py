@@ -16,17 +16,20 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from qnode.errors import MisuseError
 from simulators.kit._scpi_call import ERROR_TEXTS, Call, ScpiError, long_and_short, quoted
 from simulators.kit._scpi_reader import EndOfMessage, Malformed, MessageReader, Unit
 from simulators.kit.tcp import Serve
 
-__all__ = ["Call", "ScpiConnection", "ScpiDevice", "ScpiError", "block", "quoted", "scpi_server"]
+__all__ = ["Call", "ScpiConnection", "ScpiDevice", "ScpiError", "block", "quoted", "raw_socket", "scpi_server"]
 
 CommandHandler = Callable[[Call], None]
 QueryHandler = Callable[[Call], str | bytes]
 
 _QUEUE_LENGTH = 32
 _READ_BYTES = 65536
+
+_RAW_SOCKET = re.compile(r"TCPIP\d*::([^:]+)::(\d+)::SOCKET", re.IGNORECASE)
 
 _NODE = re.compile(r"([A-Za-z_]+)(\d*)")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
@@ -259,6 +262,25 @@ class ScpiConnection:
         reply = self._device.carry_out(unit, words)
         if reply is not None:
             self._replies.append(reply.encode("latin-1") if isinstance(reply, str) else reply)
+
+
+def raw_socket(name: str, address: str, example: str) -> tuple[str, int]:
+    """Host and port of a VISA address of a raw socket.
+
+    Args:
+        name: of the instrument.
+        address: as its driver takes it.
+        example: of a right one, for the hint.
+
+    Raises:
+        MisuseError: ``address`` is no raw socket.
+    """
+    found = _RAW_SOCKET.fullmatch(address)
+    if found is None:
+        raise MisuseError(
+            f"{name}: the address {address!r} is no raw socket", hint=f"write it like {example}", address=address
+        )
+    return found[1], int(found[2])
 
 
 def scpi_server(device: ScpiDevice, settle: Callable[[], None]) -> Serve:

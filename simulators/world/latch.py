@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.world.double_click import DoubleClickMaps
-from simulators.world.herald import Herald, HeraldPlayer, dark_from
+from simulators.world.herald import Herald, HeraldPlayer
 from simulators.world.paired_link import PairedLink
 
 __all__ = ["LatchPlayer"]
@@ -30,65 +29,26 @@ class _Fired:
     """(2,): in either window."""
 
 
-class LatchPlayer(HeraldPlayer):
+class LatchPlayer(HeraldPlayer[PairedLink, _Fired]):
     """Plays rounds in which the latch fires."""
-
-    def play(  # type: ignore[override]
-        self,
-        row: int,
-        number: int,
-        base_ps: int,
-        lines: Mapping[str, int],
-        link: PairedLink,
-        pair: int,
-        pattern: int,
-    ) -> Herald:
-        """Play one round from the first pair on which the latch fires.
-
-        Args:
-            row: of the slice.
-            number: of the round.
-            base_ps: its nominal start, from the world's start.
-            lines: per node the line that the trigger starts.
-            link: what can click in it.
-            pair: the first pair on which the latch fires.
-            pattern: what clicks there, drawn from the average over phases.
-        """
-        generator = self._draws.of_round(f"{self._station.site}.herald", number)
-        herald = Herald(row)
-        last_attempt: list[int | None] = [None, None]
-        at: int | None = pair
-        lit = (True, True)
-        while at is not None:
-            fired = self._fired(link, at, lit, pattern, base_ps, generator)
-            line_ps = self._latch(link, fired, base_ps, herald, generator)
-            if line_ps is not None:
-                jumped = self._jump(line_ps, base_ps, lines, herald)
-                for port, channel in enumerate(self._station.ports):
-                    if channel is not None and channel.node in jumped:
-                        last_attempt[port] = self._last_attempt(channel.node, herald.jumps[channel.node], lines)
-                self._read_pair(herald, base_ps, link, fired, jumped, generator)
-            at, lit, pattern = self._next_pair(link, at, last_attempt, base_ps, herald, generator)
-        return herald
 
     def _fired(
         self,
         link: PairedLink,
-        pair: int,
+        at: int,
         lit: tuple[bool, bool],
         pattern: int,
         base_ps: int,
         generator: np.random.Generator,
     ) -> _Fired:
-        maps = link.maps_at(pair, lit)
-        phase = self._phase.sample(base_ps + link.open_ps[link.pair[pair]], generator)
+        maps = link.maps_at(at, lit)
+        phase = self._phase.sample(base_ps + link.open_ps[link.pair[at]], generator)
         redrawn = maps.pattern_given_phase(np.array([pattern], dtype=np.uint8), phase, generator.random(1))
-        return _Fired(pair, lit, maps, int(redrawn[0]), phase)
+        return _Fired(at, lit, maps, int(redrawn[0]), phase)
 
-    def _latch(
+    def _line(
         self, link: PairedLink, fired: _Fired, base_ps: int, herald: Herald, generator: np.random.Generator
     ) -> int | None:
-        """Tags of the detectors; when the herald line rises at the logic's output, from the nominal start."""
         station = self._station
         at_logic: tuple[list[int], list[int]] = ([], [])
         for window in range(2):
@@ -103,31 +63,7 @@ class LatchPlayer(HeraldPlayer):
                     at_logic[window].append(logic_ps)
         return min(at_logic[1]) + station.latency_ps if all(at_logic) else None
 
-    def _next_pair(
-        self,
-        link: PairedLink,
-        pair: int,
-        last_attempt: list[int | None],
-        base_ps: int,
-        herald: Herald,
-        generator: np.random.Generator,
-    ) -> tuple[int | None, tuple[bool, bool], int]:
-        """The next pair on which the latch fires, with the light that is still there; and the clicks up to it."""
-        ends = [dark_from(link, port, pair, last) for port, last in enumerate(last_attempt)]
-        start = pair + 1
-        for stop in sorted({min(end, link.tries) for end in (*ends, link.tries)}):
-            if stop <= start:
-                continue
-            lit = (start < ends[0], start < ends[1])
-            found = int(link.first_click(generator.random(1), lit, after=start - 1)[0])
-            self._lone(link, lit, start, min(found, stop), base_ps, herald, generator)
-            if found < stop:
-                pattern = int(link.patterns(np.array([found]), generator.random(1), lit)[0])
-                return found, lit, pattern
-            start = stop
-        return None, (False, False), 0
-
-    def _lone(
+    def _passed(
         self,
         link: PairedLink,
         lit: tuple[bool, bool],
@@ -137,12 +73,11 @@ class LatchPlayer(HeraldPlayer):
         herald: Herald,
         generator: np.random.Generator,
     ) -> None:
-        """Clicks in pairs on which the latch does not fire."""
         clicks = link.lone_clicks(1, generator, lit, first, stop)
         for time_ps, mark in zip(clicks.t_ps.tolist(), clicks.mark.tolist(), strict=True):
             herald.clicks_ps[mark & 1].append(base_ps + time_ps - (self._station.to_logic_ps[mark & 1] or 0))
 
-    def _read_pair(
+    def _read(
         self,
         herald: Herald,
         base_ps: int,
@@ -151,7 +86,6 @@ class LatchPlayer(HeraldPlayer):
         jumped: set[str],
         generator: np.random.Generator,
     ) -> None:
-        """Outcomes of the branches that this herald started, and their photons."""
         uniform = generator.random(4)
         weights: list[Complex | None] = [None, None]
         for port, channel in enumerate(self._station.ports):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from qnode.clock import PS_PER_S
 from simulators.world.draws import BLOCK_ROUNDS, Photons
-from simulators.world.herald import Herald, HeraldPlayer
+from simulators.world.gate import GatePlayer
+from simulators.world.herald import Herald
 from simulators.world.latch import LatchPlayer
 from simulators.world.node_player import NodePlayer
 from simulators.world.noise import charge_check_counts
@@ -219,7 +220,7 @@ class RoundSlice:
         """Play the rounds in which the logic fires; per row of the slice the last gate that counts."""
         last_gate = np.full(self._count, np.iinfo(np.int64).max, dtype=np.int64)
         behind = (self._context, self._stage.draws, self._stage.phase(station.site), station, self._nodes, self._dark)
-        gated_player, latch_player = HeraldPlayer(*behind), LatchPlayer(*behind)
+        gated_player, latch_player = GatePlayer(*behind), LatchPlayer(*behind)
         for row, gate_number, first_pattern, link in hits:
             lines = {name: int(self._lines[name][row]) for name in self._lines}
             at = (row, self._first + row, int(self._base[row]), lines)

@@ -6,18 +6,14 @@ Settings outlive neither ``*RST`` nor the mains [K]; all of them are taken at an
 
 from __future__ import annotations
 
-import re
 import zlib
 
-from qnode.errors import MisuseError
 from simulators.instruments.rohde_schwarz._settings import SETTINGS, Setting, Value
 from simulators.kit import MicrowavePlayback, SimInstrument, SimTime
-from simulators.kit.scpi import Call, ScpiDevice, scpi_server
+from simulators.kit.scpi import Call, ScpiDevice, raw_socket, scpi_server
 from simulators.kit.tcp import TcpServer
 
 __all__ = ["RohdeSchwarzSGS100A"]
-
-_ADDRESS = re.compile(r"TCPIP\d*::([^:]+)::(\d+)::SOCKET", re.IGNORECASE)
 
 
 class RohdeSchwarzSGS100A(SimInstrument):
@@ -31,20 +27,14 @@ class RohdeSchwarzSGS100A(SimInstrument):
 
     def __init__(self, name: str, address: str, time: SimTime) -> None:
         super().__init__(name, address, time)
-        found = _ADDRESS.fullmatch(address)
-        if found is None:
-            raise MisuseError(
-                f"{name}: the address {address!r} is no raw socket",
-                hint="write it like TCPIP0::127.0.1.14::5025::SOCKET",
-                address=address,
-            )
+        host, port = raw_socket(name, address, "TCPIP0::127.0.1.14::5025::SOCKET")
         serial = 100_000 + zlib.crc32(address.encode()) % 900_000
         identity = f"Rohde&Schwarz,SGS100A,1416.0505k02/{serial},3.1.19.26-3.20.390.24"
         self._scpi = ScpiDevice(identity, self._factory)
         for setting in SETTINGS:
             self._register(setting)
         self._scpi.query("CALibration:ALL", lambda call: "0")
-        self._server = TcpServer(name, found[1], int(found[2]), scpi_server(self._scpi, self._settle))
+        self._server = TcpServer(name, host, port, scpi_server(self._scpi, self._settle))
         self._powered = False
         self._changed = False
         self._revision = 0

@@ -8,10 +8,8 @@ waveforms in the list.
 
 from __future__ import annotations
 
-import re
 import zlib
 
-from qnode.errors import MisuseError
 from simulators.instruments.tektronix import (
     _channel_commands,
     _control_commands,
@@ -21,12 +19,10 @@ from simulators.instruments.tektronix import (
 from simulators.instruments.tektronix._disk import Disk
 from simulators.instruments.tektronix._state import Settings
 from simulators.kit import AwgPlayback, SimInstrument, SimTime
-from simulators.kit.scpi import ScpiDevice, ScpiError, scpi_server
+from simulators.kit.scpi import ScpiDevice, ScpiError, raw_socket, scpi_server
 from simulators.kit.tcp import TcpServer
 
 __all__ = ["TektronixAWG5014C"]
-
-_ADDRESS = re.compile(r"TCPIP\d*::([^:]+)::(\d+)::SOCKET", re.IGNORECASE)
 
 
 class TektronixAWG5014C(SimInstrument):
@@ -40,13 +36,7 @@ class TektronixAWG5014C(SimInstrument):
 
     def __init__(self, name: str, address: str, time: SimTime) -> None:
         super().__init__(name, address, time)
-        found = _ADDRESS.fullmatch(address)
-        if found is None:
-            raise MisuseError(
-                f"{name}: the address {address!r} is no raw socket",
-                hint="write it like TCPIP0::127.0.1.13::4000::SOCKET",
-                address=address,
-            )
+        host, port = raw_socket(name, address, "TCPIP0::127.0.1.13::4000::SOCKET")
         self.settings = Settings()
         self.disk = Disk()
         self.running = False
@@ -58,7 +48,7 @@ class TektronixAWG5014C(SimInstrument):
         self.scpi = ScpiDevice(identity, self._reset)
         for commands in (_control_commands, _channel_commands, _waveform_commands, _sequence_commands):
             commands.register(self)
-        self._server = TcpServer(name, found[1], int(found[2]), scpi_server(self.scpi, self._settle))
+        self._server = TcpServer(name, host, port, scpi_server(self.scpi, self._settle))
         self._publish()
 
     async def power_up(self) -> None:
