@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.kit import DetectorSim
-from simulators.world.wiring import Wiring
+from simulators.world.wiring import Wiring, channel_number
 
 __all__ = ["ClickCounter"]
 
@@ -38,8 +38,9 @@ class ClickCounter:
         if source is None or not t_ps.size:
             return
         driver, _, connector = source[0].rpartition(".")
-        if driver in self._drivers:
-            self._times.setdefault((driver, int(connector.removeprefix("ch"))), []).append(t_ps)
+        channel = channel_number(connector)
+        if driver in self._drivers and channel is not None:
+            self._times.setdefault((driver, channel), []).append(t_ps)
 
     def flush(self, until_ps: int) -> None:
         """Deliver the counts of all pulses before ``until_ps``, also when there are none. Later ones wait.

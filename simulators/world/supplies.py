@@ -22,7 +22,7 @@ from simulators.kit import (
 )
 from simulators.world.drive import Drive
 from simulators.world.station import Bias, Station
-from simulators.world.wiring import Wiring
+from simulators.world.wiring import Wiring, channel_number
 
 __all__ = ["Supplies", "Supply"]
 
@@ -168,9 +168,9 @@ class Supplies:
         if not isinstance(feed, tuple):
             return Bias(feed, feed)
         playback, connector = feed
-        if not isinstance(playback, DetectorPlayback) or not playback.powered:
+        channel = channel_number(connector)
+        if not isinstance(playback, DetectorPlayback) or not playback.powered or channel is None:
             return Bias(0.0, 0.0)
-        channel = int(connector.removeprefix("ch"))
         return Bias(playback.efficiency.get(channel, 0.0), playback.dark_rate.get(channel, 0.0))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qnode.labfile import Lab
 
-__all__ = ["End", "Wiring", "crosses"]
+__all__ = ["End", "Wiring", "channel_number", "crosses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +84,9 @@ class Wiring:
 def crosses(level_v: float, threshold_v: float) -> bool:
     """Whether a pulse from 0 V to ``level_v`` passes a threshold on its way."""
     return 0 < threshold_v < level_v
+
+
+def channel_number(connector: str) -> int | None:
+    """The number of a connector like ``ch2``; None for one of another name, which nothing comes out of."""
+    number = connector.removeprefix("ch")
+    return int(number) if number.isdecimal() else None

@@ -496,6 +496,21 @@ def test_each_channel_has_its_own_efficiency_and_darks(rack: Rack, bench_with: A
     assert_poisson(heralding_rounds(bench), expected_rounds(0.3 * 0.5 * 0.5, 4_000))
 
 
+def test_a_channel_of_another_name_biases_nothing(make_bench: Any) -> None:
+    plain = make_bench(DARKS)
+    wires = tuple(
+        wire.model_copy(update={"from_": "midpoint.snspd.left"})
+        if getattr(wire, "from_", "") == "midpoint.snspd.ch1"
+        else wire
+        for wire in plain.lab.wires
+    )
+    bench = type(plain)(plain.lab.model_copy(update={"wires": wires}), plain.context.world)
+    bench.play(300)
+    assert clicks(bench, 1) == 0
+    assert clicks(bench, 2) > 500
+    assert {channel for _, counts in bench.snspd.told for channel in counts} == {2}
+
+
 def test_dark_counts_grow_with_the_bias(rack: Rack, bench_with: Any) -> None:
     # 0.05 of the switching current of 25 uA is one folding of e.
     rack.bias([20.0 - 1.25, 19.6, 0.0, 0.0])
