@@ -98,6 +98,8 @@ def _report(document: dict[str, Any], as_json: bool) -> None:
         console.print(f"note: {note}")
     for site, state in document.get("online", {}).items():
         console.print(f"{site}: {'does not answer' if state is None else state['state']}")
+        for name, identity in ({} if state is None else state["instruments"]).items():
+            console.print(f"{site}.{name}: {identity}")
     if "drawing" in document:
         console.print(f"drawing in {document['drawing']}", soft_wrap=True)
     console.print(f"{document['file']}: good", soft_wrap=True)

@@ -66,6 +66,8 @@ class MidpointDaemon(Party):
         self._armed: dict[str, Armed] = {}
         self._failures: dict[str, str] = {}
         self._proposing = asyncio.Lock()
+        self._coming: str | None = None
+        """Run whose next plan is being made."""
         self._changed = asyncio.Event()
         self._live: LiveClicks | None = None
         self._streams: dict[str, StreamSubscriber] = {}
@@ -136,7 +138,10 @@ class MidpointDaemon(Party):
             InstrumentError: a laser, a carrier or the bias does not come on.
         """
         async with self._proposing:
-            return await self._propose(params)
+            try:
+                return await self._propose(params)
+            finally:
+                self._coming = None
 
     async def _propose(self, params: dict[str, Any]) -> dict[str, Any]:
         if self.plan is not None:
@@ -148,9 +153,10 @@ class MidpointDaemon(Party):
         except KeyError:
             names = ", ".join(known.name for known in self.lab.links)
             raise MisuseError(f"there is no link {params['link']}", hint=f"links of this lab: {names}") from None
+        self._coming, self._failures = params["run_id"], {}
         await self._switch_on(link)
         plan = await self._make_plan(link, params)
-        self.plan, self._armed, self._failures, self._released_rounds = plan, {}, {}, 0
+        self.plan, self._armed, self._released_rounds = plan, {}, 0
         self._columns = {node: [] for node in link.between}
         try:
             await self._ask_all(link, "propose", encode_message(plan))
@@ -178,6 +184,9 @@ class MidpointDaemon(Party):
             for result in results:
                 if isinstance(result, BaseException):
                     raise result
+            # A laser may take its time, and whoever wanted the plan may have thought better of it.
+            for reason in self._failures.values():
+                raise QnodeError(reason)
         except QnodeError:
             await self._switch_off(link)
             raise
@@ -480,8 +489,9 @@ class MidpointDaemon(Party):
             await self.quiet(("pulse_sequencer", "abort"), ("time_controller", "stop"))
 
     async def _abort(self, params: dict[str, Any]) -> None:
-        """End the plan that is played now, for the caller's ``reason``; with ``run_id`` only if it is of that run."""
-        if self.plan is None or params.get("run_id", self.plan.run_id) != self.plan.run_id:
+        """End the plan that is played or made now, for the caller's ``reason``; with ``run_id`` only if it is of that run."""
+        run_id = self._coming if self.plan is None else self.plan.run_id
+        if run_id is None or params.get("run_id", run_id) != run_id:
             return
         self._fail("operator", params["reason"])
 
