@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from drivers.roles import AwgLimits
 from qnode.bus import Client, Handler, Item, JournalPositions, StreamSubscriber
 from qnode.clock import ClockError
+from qnode.daemons._bases import draw_letters
 from qnode.daemons._live import LiveRates
 from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party, endpoint_of
 from qnode.daemons._recorder import LINE, PHOTONS, PPS, SYNC, NodeRecorder, PpsLabels, ShotCounter
@@ -31,6 +34,7 @@ from qnode.heralds import (
     Settlement,
     Summary,
     decode_message,
+    driver_limits,
     programs_sha256,
 )
 from qnode.runs import Journal, log_event
@@ -47,6 +51,8 @@ IDENTITY_BYTES = 24
 """Of an item in the journal of what was received: see `qnode.bus.JournalPositions`."""
 HEALTHY_S = 20.0
 """Wall time within which the first pulse per second must have come."""
+LINES_A_ROUND = 2
+"""Of the AWG's table: attempt and branch."""
 GO_S = 30.0
 """Wall time within which each step between acceptance and the first round must be taken."""
 
@@ -146,6 +152,7 @@ class NodeDaemon(Party):
         return {
             **super().handlers(),
             "propose": self._propose,
+            "draw_bases": self._draw_bases,
             "go": self._go,
             "all_armed": self._on_all_armed,
             "void": self._void,
@@ -175,6 +182,23 @@ class NodeDaemon(Party):
         self._accepted = self.spawn(self._await_go(plan), f"acceptance of {plan.plan_id}")
         log_event("plan accepted", plan=plan.plan_id, run=plan.run_id, plan_kind=plan.kind, t0_tai_s=plan.t0_tai_s)
         return {"accepted": self.site}
+
+    async def _draw_bases(self, params: dict[str, Any]) -> str:
+        """Letters of this node's own choice for a plan that is about to be proposed, one a round.
+
+        As many as ``rounds`` asks for, but no more than the AWG's table has room for: a table that begins again would
+        play letters that are known by then.
+        """
+        limits = driver_limits(self.lab, self.site)[self.host.name_of("awg")]
+        assert isinstance(limits, AwgLimits)
+        rounds = min(params["rounds"], limits.maximum_elements // LINES_A_ROUND)
+        letters = draw_letters(
+            params["letters"], rounds, self.site, seed=params.get("seed"), draw=params.get("draw", 0)
+        )
+        digest = hashlib.sha256(letters.encode()).hexdigest()
+        source = "entropy of the operating system" if params.get("seed") is None else f"seed {params['seed']}"
+        log_event("bases drawn", rounds=rounds, letters=params["letters"], source=source, sha256=digest)
+        return letters
 
     async def _await_go(self, plan: Plan) -> None:
         """Take our word back when the midpoint never comes back to it."""
