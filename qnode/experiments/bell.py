@@ -179,9 +179,9 @@ class BellTest:
     def _stopping(self) -> Loophole:
         if self.trials < self.options.trials:
             why = f"the run ended after {self.trials} of {self.options.trials} trials: {self.pairs.ended}"
-            return Loophole("stopping", False, why)
+            return Loophole("optional stopping", False, why)
         why = f"the number of trials, {self.trials}, was fixed beforehand; the first so many settled heralds count"
-        return Loophole("stopping", True, why)
+        return Loophole("optional stopping", True, why)
 
     def _choice(self) -> Loophole:
         source = (
