@@ -39,7 +39,7 @@ def bell(
     """Run a Bell test; 0 when every round was settled and enough trials came, else 1."""
     session = Session(SessionOptions(lab_path, link_name, seed, speed, data), "bell")
     options = BellOptions(trials=trials, seed=seed, credit_rounds=credit)
-    session.open(trials_wanted=trials, credit_rounds=credit)
+    session.open(heralds_wanted=trials, credit_rounds=credit)
     run, link = session.run_folder, session.link
     pairs = conduct(
         session, lambda connection, tell: run_bell(connection, link, options, run.run_id, tell), StatusLine()
