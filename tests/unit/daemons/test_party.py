@@ -116,6 +116,19 @@ def test_a_run_without_plans_has_no_slots():
     assert run_accounting([]) == {"rounds": 0, "slots": {}, "reasons": {"masked": {}, "expired": {}}}
 
 
+# --- programs ---
+
+
+def test_programs_are_compiled_once_and_old_ones_are_let_go(party):
+    """Bases that are drawn anew for each plan must not fill the memory."""
+    first = party.link_programs(plan())
+    assert party.link_programs(plan("bb")) is first
+    for bases in ("Y", "Z", "XY", "XZ"):
+        other = party.link_programs(plan(bases={"alice": bases, "bob": bases}))
+        assert party.link_programs(plan(bases={"alice": bases, "bob": bases})) is other
+    assert party.link_programs(plan()) is not first
+
+
 # --- pace -----------------------------------------------------------------------------------------------------------
 
 
