@@ -83,6 +83,8 @@ class NodeDaemon(Party):
         self._sent_rounds = 0
         self._sent_s = 0.0
         self._calibrations: dict[str, dict[str, Any]] = {}
+        self._drawn = ("", "")
+        """The run that letters were drawn for last, and these."""
         self._play: asyncio.Task[Any] | None = None
         self._accepted: asyncio.Task[Any] | None = None
         """Waits for the midpoint's go."""
@@ -184,7 +186,7 @@ class NodeDaemon(Party):
         return {"accepted": self.site}
 
     async def _draw_bases(self, params: dict[str, Any]) -> str:
-        """Letters of this node's own choice for a plan that is about to be proposed, one a round.
+        """Letters of this node's own choice for the next plan of a run, one a round; it then plays no others in this run.
 
         As many as ``rounds`` asks for, but no more than the AWG's table has room for: a table that begins again would
         play letters that are known by then.
@@ -195,6 +197,7 @@ class NodeDaemon(Party):
         letters = draw_letters(
             params["letters"], rounds, self.site, seed=params.get("seed"), draw=params.get("draw", 0)
         )
+        self._drawn = params["run_id"], letters
         digest = hashlib.sha256(letters.encode()).hexdigest()
         source = "entropy of the operating system" if params.get("seed") is None else f"seed {params['seed']}"
         log_event("bases drawn", rounds=rounds, letters=params["letters"], source=source, sha256=digest)
@@ -217,6 +220,12 @@ class NodeDaemon(Party):
             raise MisuseError(
                 f"{self.site} refuses plan {plan.plan_id}: its lab file is not the midpoint's",
                 hint=f"compare the two files; hashes {self.lab_sha256[:12]} here, {plan.lab_sha256[:12]} there",
+            )
+        run_id, drawn = self._drawn
+        if plan.run_id == run_id and plan.bases.get(self.site) != drawn:
+            raise MisuseError(
+                f"{self.site} refuses plan {plan.plan_id}: its bases are not those that {self.site} drew for this run",
+                hint="propose what `draw_bases` answered last",
             )
         mine = programs_sha256(self._compile(plan))
         if plan.sequences.get(self.site) != mine:

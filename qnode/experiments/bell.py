@@ -64,7 +64,7 @@ async def run_bell(
 
     async def draw(rounds: int) -> dict[str, str]:
         nonlocal draws
-        asked = {"rounds": rounds, "seed": options.seed, "draw": draws}
+        asked = {"run_id": run_id, "rounds": rounds, "seed": options.seed, "draw": draws}
         drawn = await asyncio.gather(
             *(
                 lab.call(node, "draw_bases", {**asked, "letters": letters})

@@ -14,6 +14,7 @@ from scipy.stats import binom, chi2, kstest
 
 from qnode.client import LabConnection, Pairs
 from qnode.daemons._bases import draw_letters
+from qnode.errors import MisuseError
 from qnode.experiments import BellOptions, run_bell
 
 FILE = Path(__file__).parents[2] / "config" / "two_nodes_bell.yaml"
@@ -110,6 +111,23 @@ def test_the_bases_of_outcomes_are_those_that_each_node_drew(bell):
             link = connection.lab.link("alice-bob")
             return await run_bell(connection, link, BellOptions(60, seed=9), "run-1")
 
+    async def play_something_else() -> None:
+        async with LabConnection(bell.path, bell.data) as connection:
+            asked = {"run_id": "run-2", "rounds": 10, "letters": "ZX"}
+            drawn = await connection.call("alice", "draw_bases", asked)
+            other = drawn.translate(str.maketrans("ZX", "XZ"))
+            plan = {
+                "run_id": "run-2",
+                "kind": "heralding",
+                "link": "alice-bob",
+                "rounds": 10,
+                "first_round": 0,
+                "bases": {"alice": other, "bob": "D"},
+                "credit_rounds": 100,
+            }
+            with pytest.raises(MisuseError, match="its bases are not those that alice drew for this run"):
+                await connection.call("midpoint", "play", plan, timeout_s=60)
+
     pairs = asyncio.run(play())
     assert pairs.ended == "done"
     assert len(pairs) >= 60
@@ -125,6 +143,7 @@ def test_the_bases_of_outcomes_are_those_that_each_node_drew(bell):
         alice, bob, first = letters[pair.plan_id]
         assert pair.bases == (alice[pair.round - first], bob[pair.round - first])
     assert {"".join(pair.bases) for pair in pairs} == set(SETTINGS)
+    asyncio.run(play_something_else())
 
 
 @pytest.mark.long

@@ -82,6 +82,7 @@ def test_each_node_draws_its_own_letters_anew_for_each_plan(monkeypatch: pytest.
         ("bob", "draw_bases", "DE", 12),
     }
     assert [params["draw"] for _, _, params in lab.asked] == [0, 0, 1, 1]
+    assert {params["run_id"] for _, _, params in lab.asked} == {"run"}
 
 
 def test_s_and_p_by_hand() -> None:
