@@ -154,7 +154,9 @@ def test_fifty_seeded_runs_are_distributed_as_the_prediction_says(bell):
     runs = [played(bell, 500, seed, timeout=600) for seed in range(1, 51)]
     for run in runs:
         recounted(run)
-        assert (run["trials"], run["expired"]) == (500, [])
+        assert run["trials"] == 500
+        # A charge check that fails by chance (8 of 25 photons) takes a round out; nothing else may.
+        assert {reason for _, _, reason in run["expired"]} <= {"charge"}
     agrees(runs, s)
     values = np.array([run["s"] for run in runs])
     error = float(np.mean([run["s_err"] for run in runs]))
