@@ -11,6 +11,10 @@ Conventions (they bind everything that interprets outcomes):
 - The echo R(pi, 0) = -i X turns (X, Y, Z) into (X, -Y, -Z). Seen from the state before the echo the raw outcomes are
   therefore +X, -Y and +Z; without the echo they are +X, +Y and -Z. `NodeRound.signs` holds these signs: raw outcome
   times sign = Pauli eigenvalue of the state right after the herald.
+- "D" and "E" are (Z + X)/sqrt2 and (Z - X)/sqrt2, the second node's settings of a Bell test. They are read by
+  R(45 deg, 90 deg) and R(45 deg, 270 deg) behind the echo: R^+ Z R = Z cos(theta) - X sin(theta) about phase 90 deg, and
+  the echo has turned Z over, so the raw outcomes are +D and +E. Without the echo the two rotations change places and
+  the raw outcomes are -D and -E.
 - Double click flips the spin inside the attempt, between its optical pulses. "Right after the herald" is behind that
   flip, so the signs are those of single click. Labels from before the first optical pulse are the other way round:
   joint flips keep psi+ and psi-, and exchange the populations of 00 and 11.
@@ -31,6 +35,7 @@ from sequences.shapes import Gaussian, Square
 from sequences.wiring import Wiring
 
 __all__ = [
+    "BASES",
     "MidpointRound",
     "NodeRound",
     "NodeRoundParameters",
@@ -63,9 +68,20 @@ SMALLEST_SPACING_PS = 184 * ns
 SHOT_READOUT_PS = ROTATION_PS + ENVELOPE.length_ps + READOUT_GAP_PS
 SHOT_TAIL_PS = 300 * ns
 
-_BASIS_PHASE_RAD = MappingProxyType({"X": math.pi / 2, "Y": math.pi})
-_SIGNS_WITH_ECHO = MappingProxyType({"X": 1, "Y": -1, "Z": 1})
-_SIGNS_WITHOUT_ECHO = MappingProxyType({"X": 1, "Y": 1, "Z": -1})
+BASES = "XYZDE"
+"""Letters of the observables that a branch can read: D = (Z + X)/sqrt2, E = (Z - X)/sqrt2."""
+_TURNS_WITH_ECHO = MappingProxyType({
+    "X": (math.pi / 2, math.pi / 2),
+    "Y": (math.pi / 2, math.pi),
+    "D": (math.pi / 4, math.pi / 2),
+    "E": (math.pi / 4, 3 * math.pi / 2),
+})  # fmt: skip
+"""Basis to angle and phase of its rotation; Z has none."""
+_TURNS_WITHOUT_ECHO = MappingProxyType({
+    **_TURNS_WITH_ECHO, "D": _TURNS_WITH_ECHO["E"], "E": _TURNS_WITH_ECHO["D"],
+})  # fmt: skip
+_SIGNS_WITH_ECHO = MappingProxyType({"X": 1, "Y": -1, "Z": 1, "D": 1, "E": 1})
+_SIGNS_WITHOUT_ECHO = MappingProxyType({"X": 1, "Y": 1, "Z": -1, "D": -1, "E": -1})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +128,7 @@ class NodeRoundParameters:
 
     timing: RoundTiming
     bases: Sequence[str]
-    """"X", "Y" or "Z" for round 0, 1, ...; repeated from the start after the last one."""
+    """One of `BASES` for round 0, 1, ...; repeated from the start after the last one."""
     alpha: float
     """Bright-state population that each attempt prepares, from a bright start."""
     rabi_mhz_per_volt: float
@@ -121,7 +137,7 @@ class NodeRoundParameters:
     limits: Mapping[str, Limits]
     """Instrument to the limits of its model."""
     echo: bool = True
-    """False leaves the echo out and everything else where it is."""
+    """False leaves the echo out and everything else where it is; D and E then turn the other way."""
     optical_spacing_ps: int = 0
     """0: one optical pulse an attempt (single click). Else double click: a second one so much later, and a microwave
     pi in the middle between the two; whole nanoseconds, even."""
@@ -313,10 +329,11 @@ def _check_parameters(parameters: NodeRoundParameters) -> None:
     if not 0 < parameters.alpha <= 1:
         raise MisuseError(f"a bright-state population of {parameters.alpha}", hint="it lies above 0 and at most at 1")
     if not parameters.bases:
-        raise MisuseError("a round without bases", hint="give a basis (X, Y or Z) for at least one round")
+        raise MisuseError("a round without bases", hint="give a basis for at least one round")
     for number, basis in enumerate(parameters.bases):
         if basis not in _SIGNS_WITH_ECHO:
-            raise MisuseError(f"round {number} is to be read in basis {basis!r}", hint="a basis is X, Y or Z")
+            hint = f"a basis is one of {', '.join(BASES)}"
+            raise MisuseError(f"round {number} is to be read in basis {basis!r}", hint=hint)
     spacing_ps = parameters.optical_spacing_ps
     if spacing_ps and (spacing_ps < SMALLEST_SPACING_PS or spacing_ps % (2 * ns)):
         raise MisuseError(
@@ -405,8 +422,9 @@ def _branch(parameters: NodeRoundParameters, basis: str) -> Section:
     branch = Section(f"branch {basis}", parameters.timing.branch_ps)
     if parameters.echo:
         _rotate(branch, parameters, "echo", ECHO_PS, math.pi, 0.0)
-    if basis in _BASIS_PHASE_RAD:
-        _rotate(branch, parameters, f"basis {basis}", _basis_ps(parameters), math.pi / 2, _BASIS_PHASE_RAD[basis])
+    turns = _TURNS_WITH_ECHO if parameters.echo else _TURNS_WITHOUT_ECHO
+    if basis in turns:
+        _rotate(branch, parameters, f"basis {basis}", _basis_ps(parameters), *turns[basis])
     branch.on(
         "readout_light", at_ps=_readout_start_ps(parameters), length_ps=parameters.readout_ps, name="readout light"
     )

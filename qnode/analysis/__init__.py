@@ -6,6 +6,19 @@
 
 from qnode.analysis._arrivals import Arrivals, Detection, arrivals
 from qnode.analysis._bell import BELL_SIGNS, LABELS, chsh_fixed, chsh_maximum, correlation_matrix
+from qnode.analysis._chsh import (
+    CHSH_LETTERS,
+    CHSH_SETTINGS,
+    CHSH_SIGNS,
+    LOCAL_WIN_PROBABILITY,
+    Fidelities,
+    GameCounts,
+    chsh_p_value,
+    chsh_played,
+    chsh_value,
+    count_games,
+    raw_correlators,
+)
 from qnode.analysis._estimate import Estimate, combine, proportion, wilson_interval
 from qnode.analysis._expected import expected_readings
 from qnode.analysis._links import (
@@ -17,7 +30,15 @@ from qnode.analysis._links import (
     share_in_window,
     single_click,
 )
-from qnode.analysis._predict import LinkPrediction, herald_rate_hz, node_efficiency, predict, predict_link
+from qnode.analysis._predict import (
+    BellTestPrediction,
+    LinkPrediction,
+    herald_rate_hz,
+    node_efficiency,
+    predict,
+    predict_bell_test,
+    predict_link,
+)
 from qnode.analysis._readout import (
     OutcomeCounts,
     Readout,
@@ -31,10 +52,17 @@ from qnode.analysis._report_round import draw_round
 
 __all__ = [
     "BELL_SIGNS",
+    "CHSH_LETTERS",
+    "CHSH_SETTINGS",
+    "CHSH_SIGNS",
     "LABELS",
+    "LOCAL_WIN_PROBABILITY",
     "Arrivals",
+    "BellTestPrediction",
     "Detection",
     "Estimate",
+    "Fidelities",
+    "GameCounts",
     "HeraldedPair",
     "LinkPrediction",
     "OutcomeCounts",
@@ -45,9 +73,13 @@ __all__ = [
     "chsh_fixed",
     "chsh_fixed_estimate",
     "chsh_maximum",
+    "chsh_p_value",
+    "chsh_played",
+    "chsh_value",
     "combine",
     "correlation_matrix",
     "correlator",
+    "count_games",
     "dark_probability",
     "double_click",
     "draw_round",
@@ -58,8 +90,10 @@ __all__ = [
     "overlap_in_window",
     "populations",
     "predict",
+    "predict_bell_test",
     "predict_link",
     "proportion",
+    "raw_correlators",
     "report_html",
     "share_in_window",
     "single_click",

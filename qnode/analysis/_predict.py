@@ -10,7 +10,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qnode.analysis._bell import chsh_fixed, chsh_maximum, correlation_matrix
+from qnode.analysis._chsh import CHSH_SIGNS, Fidelities, chsh_played, raw_correlators
 from qnode.analysis._links import (
     HeraldedPair,
     dark_probability,
@@ -23,7 +27,15 @@ from qnode.analysis._links import (
 from qnode.errors import MisuseError
 from qnode.labfile import Lab, Link, World
 
-__all__ = ["LinkPrediction", "herald_rate_hz", "node_efficiency", "predict", "predict_link"]
+__all__ = [
+    "BellTestPrediction",
+    "LinkPrediction",
+    "herald_rate_hz",
+    "node_efficiency",
+    "predict",
+    "predict_bell_test",
+    "predict_link",
+]
 
 
 @dataclass(frozen=True)
@@ -39,9 +51,11 @@ class LinkPrediction:
     fidelity: float
     populations: dict[str, float]
     chsh_s: float
-    """For the fixed settings Z, X against (Z +- X)/sqrt2."""
+    """For the fixed settings Z, X against (Z +- X)/sqrt2, read without error."""
     chsh_s_max: float
-    """The largest over all settings."""
+    """The largest over all settings, read without error."""
+    chsh_s_readout: float
+    """For the fixed settings with each node's readout as it is: what ``qnode run bell`` measures."""
 
     def as_dict(self) -> dict[str, object]:
         """As ``qnode predict --json`` prints it."""
@@ -53,7 +67,19 @@ class LinkPrediction:
             "populations": dict(self.populations),
             "chsh_s": self.chsh_s,
             "chsh_s_max": self.chsh_s_max,
+            "chsh_s_readout": self.chsh_s_readout,
         }
+
+
+@dataclass(frozen=True)
+class BellTestPrediction:
+    """What a Bell test on a link gives, outcomes as read."""
+
+    s: float
+    win_probability: float
+    """With all four pairs of settings equally often: 1/2 + S/8."""
+    correlators: dict[str, dict[str, float]]
+    """Bell state to settings to the mean product of outcomes."""
 
 
 def predict(lab: Lab, world: World) -> dict[str, LinkPrediction]:
@@ -83,6 +109,50 @@ def predict_link(lab: Lab, world: World, link: Link, *, late_ps: float = 0.0) ->
     Raises:
         MisuseError: the world says nothing of a node or of the midpoint, or no herald can come.
     """
+    click = _heralded_pair(lab, world, link, late_ps)
+    correlations = correlation_matrix(click.rho("psi+"))
+    return LinkPrediction(
+        p_herald=click.p_herald,
+        rate_attempting_hz=click.p_herald / (link.attempt_period_ps * 1e-12),
+        rate_hz=herald_rate_hz(click.p_herald, link.round.attempts, link.round_period_ps),
+        fidelity=click.fidelity,
+        populations=click.populations,
+        chsh_s=chsh_fixed(float(correlations[2, 2]), float(correlations[0, 0])),
+        chsh_s_max=chsh_maximum(correlations),
+        chsh_s_readout=_bell_test(click, world, link).s,
+    )
+
+
+def predict_bell_test(lab: Lab, world: World, link: Link) -> BellTestPrediction:
+    """Predict a Bell test with the settings Z, X against (Z +- X)/sqrt2.
+
+    Readout is in it, with its two fidelities and the means that they leave; memory errors are not.
+
+    Raises:
+        MisuseError: see `predict_link`.
+    """
+    return _bell_test(_heralded_pair(lab, world, link, 0.0), world, link)
+
+
+def _bell_test(click: HeraldedPair, world: World, link: Link) -> BellTestPrediction:
+    first, second = (_fidelities(world, node) for node in link.between)
+    correlators = {bell: raw_correlators(_after_herald(click.rho(bell), link), first, second) for bell in CHSH_SIGNS}
+    # No mean of X is left after a herald, so both Bell states give the same S.
+    s = chsh_played("psi+", correlators["psi+"])
+    return BellTestPrediction(s, 0.5 + s / 8, correlators)
+
+
+def _after_herald(rho: NDArray[np.complex128], link: Link) -> NDArray[np.complex128]:
+    """The state that is read: double click has flipped both spins since the labels were given."""
+    return rho[::-1, ::-1] if link.protocol == "double_click" else rho
+
+
+def _fidelities(world: World, node: str) -> Fidelities:
+    spin = world.nodes[node].spin
+    return spin.readout_fidelity_bright, spin.readout_fidelity_dark
+
+
+def _heralded_pair(lab: Lab, world: World, link: Link, late_ps: float) -> HeraldedPair:
     first, second = link.between
     midpoint = world.midpoints.get(link.via)
     if midpoint is None or link.via not in lab.midpoints:
@@ -95,7 +165,7 @@ def predict_link(lab: Lab, world: World, link: Link, *, late_ps: float = 0.0) ->
     if link.protocol == "single_click":
         phase_rms_rad = math.radians(midpoint.interferometer.phase_rms_deg)
         closed_form = functools.partial(single_click, phase_rms_rad=phase_rms_rad)
-    click = closed_form(
+    return closed_form(
         link.bright_state[first],
         link.bright_state[second],
         eta[first],
@@ -104,16 +174,6 @@ def predict_link(lab: Lab, world: World, link: Link, *, late_ps: float = 0.0) ->
         visibility=midpoint.interferometer.indistinguishability * overlap,
         p2_a=world.nodes[first].emitter.double_excitation,
         p2_b=world.nodes[second].emitter.double_excitation,
-    )
-    correlations = correlation_matrix(click.rho("psi+"))
-    return LinkPrediction(
-        p_herald=click.p_herald,
-        rate_attempting_hz=click.p_herald / (link.attempt_period_ps * 1e-12),
-        rate_hz=herald_rate_hz(click.p_herald, link.round.attempts, link.round_period_ps),
-        fidelity=click.fidelity,
-        populations=click.populations,
-        chsh_s=chsh_fixed(float(correlations[2, 2]), float(correlations[0, 0])),
-        chsh_s_max=chsh_maximum(correlations),
     )
 
 

@@ -92,7 +92,8 @@ def _table(name: str, numbers: dict[str, Any]) -> Table:
     }
     for key, value in flat.items():
         cells = [f"{value:.6g}"]
-        if sampled:
+        # The state is sampled, not its readout.
+        if f"{key}_mc" in numbers:
             cells.append(f"{numbers[f'{key}_mc']:.6g} ± {numbers[f'{key}_mc_err']:.2g}")
         table.add_row(key, *cells)
     for label, value in numbers["populations"].items():

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from qnode.cli._exit import say
-from qnode.cli._record import keep, read_document
+from qnode.cli._conclude import conclude
+from qnode.cli._record import read_document
 from qnode.cli._session import Display, Session, SessionOptions, StatusLine, conduct
 from qnode.cli._summary import print_accounting, print_result
 from qnode.client import pairs_document
 from qnode.experiments import HeraldingOptions, run_heralding
-from qnode.runs import DataFolderError
 
 __all__ = ["herald", "heralding"]
 
@@ -44,23 +41,9 @@ def herald(session: Session, options: HeraldingOptions, display: Display, *, as_
         session, lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell), display
     )
     document = pairs_document(result, link, session.simulated)
-    report, unwritten = None, None
-    try:
-        report = keep(run, result, document)
-    except DataFolderError as error:
-        unwritten = error  # a full disk must not cost the person the result too
-    if as_json:
-        sys.stdout.write(json.dumps(document) + "\n")
-    else:
-        console = Console()
+
+    def show(console: Console) -> None:
         print_result(console, document, read_document(run, "predict.json"))
         print_accounting(console, document)
-        console.print(f"run {result.run_id}, in {run.path}", soft_wrap=True)
-        if report is not None:
-            console.print(f"report in {report}", soft_wrap=True)
-    if result.ended != "done":
-        say(f"qnode: the run ended early: {result.ended}")
-        return 1
-    if unwritten is not None:
-        raise unwritten
-    return 0
+
+    return conclude(run, result, document, show, as_json=as_json)

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from qnode.cli._bell_summary import print_bell_test
+
 __all__ = ["print_accounting", "print_result"]
 
 Row = tuple[str, float, float, float | None, int]
@@ -23,7 +25,7 @@ def print_result(console: Console, document: Mapping[str, Any], predicted: Mappi
         predicted: ``predict.json``; empty where nobody predicts.
     """
     if "heralds" not in document:
-        _print_bell_test(console, document)
+        print_bell_test(console, document)
         return
     console.print(
         f"{document['link']}: {document['heralds']:,} settled heralds in {document['seconds']:.1f} s of lab time"
@@ -36,19 +38,6 @@ def print_result(console: Console, document: Mapping[str, Any], predicted: Mappi
         measured = f"{value:.{digits}f} ± {error:.{digits}f}"
         table.add_row(name, measured, "" if expected is None else f"{expected:.{digits}f}")
     console.print(table)
-
-
-def _print_bell_test(console: Console, document: Mapping[str, Any]) -> None:
-    """The result of ``qnode run bell``, in the words that it found itself."""
-    console.print(f"{document['link']}: {document['trials']:,} trials in {document['seconds']:.1f} s of lab time")
-    if document["s"] is not None:
-        p_value = "" if document["p_value"] is None else f", P-value {document['p_value']:.2g}"
-        console.print(f"S {document['s']:.3f} ± {document['s_err']:.3f}, local at most 2{p_value}")
-    console.print(document["verdict"], soft_wrap=True)
-    for one in document["loopholes"]:
-        console.print(
-            f"loophole {one['name']}, {'closed' if one['closed'] else 'open'}: {one['why']}", soft_wrap=True
-        )
 
 
 def print_accounting(console: Console, document: Mapping[str, Any]) -> None:

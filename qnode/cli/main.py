@@ -84,6 +84,25 @@ def heralding(
     _guard(_run.heralding, lab, heralds, link, seed, speed, credit, echo, data, json)
 
 
+@run_app.command()
+def bell(
+    lab: LabFile,
+    trials: Annotated[int, typer.Option(help="Heralds that count, fixed beforehand.", min=1)] = 500,
+    link: Annotated[str | None, typer.Option(help="Link; needed where the lab has several.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the nodes' bases and of the simulated world.", min=0)
+    ] = None,
+    speed: Speed = None,
+    credit: Annotated[int, typer.Option(help="Rounds that simulated lab time may run ahead.", min=1)] = 1024,
+    data: DataFolder = None,
+    json: Json = False,
+) -> None:
+    """Bell test on a link: CHSH with bases that each node draws for itself."""
+    from qnode.cli import _bell
+
+    _guard(_bell.bell, lab, trials, link, seed, speed, credit, data, json)
+
+
 @app.command()
 def check(
     lab: LabFile,

@@ -44,7 +44,8 @@ class PlanEndedError(QnodeError):
 
 
 DrawBases = Callable[[int], Awaitable[Mapping[str, str]]]
-"""Rounds of a plan that is about to be proposed to the letters of each node."""
+"""Rounds of a plan that is about to be proposed to the letters of each node; no letter is played twice, so with fewer
+letters than rounds the plan is shorter."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,9 @@ class _Play:
 
     async def _propose(self, kind: str, rounds: int) -> str:
         result = self._result
+        bases = await self.options.letters(self.link, rounds)
+        if callable(self.options.bases):
+            rounds = min(rounds, *(len(letters) for letters in bases.values()))
         answer = await self.lab.call(
             self.link.via,
             "play",
@@ -222,7 +226,7 @@ class _Play:
                 "link": self.link.name,
                 "rounds": rounds,
                 "first_round": result.rounds,
-                "bases": await self.options.letters(self.link, rounds),
+                "bases": bases,
                 "credit_rounds": self.options.credit_rounds,
                 "echo": self.options.echo,
             },

@@ -29,6 +29,7 @@ from qnode.heralds import (
     decode_message,
     encode_message,
     masked_column,
+    most_credit_rounds,
     programs_sha256,
 )
 from qnode.labfile import Link
@@ -212,7 +213,7 @@ class MidpointDaemon(Party):
             echo=params.get("echo", True),
             sequences={},
             lab_sha256=self.lab_sha256,
-            credit_rounds=params["credit_rounds"],
+            credit_rounds=min(params["credit_rounds"], most_credit_rounds(link.round_period_ps)),
             boot_id=self.stream.boot_id.hex(),
         )
         programs = self.link_programs(draft)

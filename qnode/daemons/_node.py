@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from drivers.roles import AwgLimits
 from qnode.bus import Client, Handler, Item, JournalPositions, StreamSubscriber
 from qnode.clock import ClockError
+from qnode.daemons._bases import draw_letters
 from qnode.daemons._live import LiveRates, LiveTags
 from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party, endpoint_of
 from qnode.daemons._recorder import LINE, PHOTONS, PPS, SYNC, NodeRecorder, PpsLabels, ShotCounter
@@ -30,6 +33,7 @@ from qnode.heralds import (
     Settlement,
     Summary,
     decode_message,
+    driver_limits,
     programs_sha256,
 )
 from qnode.runs import Journal, log_event
@@ -46,6 +50,8 @@ IDENTITY_BYTES = 24
 """Of an item in the journal of what was received: see `qnode.bus.JournalPositions`."""
 HEALTHY_S = 20.0
 """Wall time within which the first pulse per second must have come."""
+LINES_A_ROUND = 2
+"""Of the AWG's table: attempt and branch."""
 GO_S = 30.0
 """Wall time within which each step between acceptance and the first round must be taken."""
 
@@ -76,6 +82,8 @@ class NodeDaemon(Party):
         self._sent_rounds = 0
         self._sent_s = 0.0
         self._calibrations: dict[str, dict[str, Any]] = {}
+        self._drawn = ("", "")
+        """The run that letters were drawn for last, and these."""
         self._play: asyncio.Task[Any] | None = None
         self._accepted: asyncio.Task[Any] | None = None
         """Waits for the midpoint's go."""
@@ -149,6 +157,7 @@ class NodeDaemon(Party):
             "switch_on": self._switch_on,
             "switch_off": self._switch_off,
             "propose": self._propose,
+            "draw_bases": self._draw_bases,
             "go": self._go,
             "all_armed": self._on_all_armed,
             "void": self._void,
@@ -192,6 +201,24 @@ class NodeDaemon(Party):
         log_event("plan accepted", plan=plan.plan_id, run=plan.run_id, plan_kind=plan.kind, t0_tai_s=plan.t0_tai_s)
         return {"accepted": self.site}
 
+    async def _draw_bases(self, params: dict[str, Any]) -> str:
+        """Letters of this node's own choice for the next plan of a run, one a round; it then plays no others in this run.
+
+        As many as ``rounds`` asks for, but no more than the AWG's table has room for: a table that begins again would
+        play letters that are known by then.
+        """
+        limits = driver_limits(self.lab, self.site)[self.host.name_of("awg")]
+        assert isinstance(limits, AwgLimits)
+        rounds = min(params["rounds"], limits.maximum_elements // LINES_A_ROUND)
+        letters = draw_letters(
+            params["letters"], rounds, self.site, seed=params.get("seed"), draw=params.get("draw", 0)
+        )
+        self._drawn = params["run_id"], letters
+        digest = hashlib.sha256(letters.encode()).hexdigest()
+        source = "entropy of the operating system" if params.get("seed") is None else f"seed {params['seed']}"
+        log_event("bases drawn", rounds=rounds, letters=params["letters"], source=source, sha256=digest)
+        return letters
+
     async def _await_go(self, plan: Plan) -> None:
         """Take our word back when the midpoint never comes back to it."""
         await asyncio.sleep(GO_S)
@@ -209,6 +236,12 @@ class NodeDaemon(Party):
             raise MisuseError(
                 f"{self.site} refuses plan {plan.plan_id}: its lab file is not the midpoint's",
                 hint=f"compare the two files; hashes {self.lab_sha256[:12]} here, {plan.lab_sha256[:12]} there",
+            )
+        run_id, drawn = self._drawn
+        if plan.run_id == run_id and plan.bases.get(self.site) != drawn:
+            raise MisuseError(
+                f"{self.site} refuses plan {plan.plan_id}: its bases are not those that {self.site} drew for this run",
+                hint="propose what `draw_bases` answered last",
             )
         mine = programs_sha256(self._compile(plan))
         if plan.sequences.get(self.site) != mine:

@@ -37,6 +37,8 @@ QUIET_S = 5.0
 """Wall time for one instrument, or one peer, to come to rest."""
 SILENT_S = 30.0
 """Wall time for which a party may say nothing before the plan is ended; it speaks every 50 ms."""
+MOST_PROGRAMS = 4
+"""Compiled sets that are kept: bases that are drawn anew for each plan make a new one each time."""
 LAST_CALL_PS = 100_000_000_000
 """Who is not armed 0.1 s before T0 voids the plan."""
 
@@ -266,9 +268,11 @@ class Party:
             book.enter(message)
 
     def link_programs(self, plan: Plan) -> LinkPrograms:
-        """Programs of a plan's link, compiled once for the same bases."""
+        """Programs of a plan's link, compiled once for the same bases while few others come between."""
         key = f"{plan.link} {sorted(plan.bases.items())} {plan.echo}"
         if key not in self._programs:
+            while len(self._programs) >= MOST_PROGRAMS:
+                del self._programs[next(iter(self._programs))]
             self._programs[key] = LinkPrograms(self.lab, self._link(plan), plan.bases, echo=plan.echo)
         return self._programs[key]
 

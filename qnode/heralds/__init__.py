@@ -1,7 +1,7 @@
 """Plans, heralds and their account: what is pure of them. Daemons bring sockets, disks and instruments."""
 
 from qnode.heralds._book import Expiry, PlanBook
-from qnode.heralds._engine import Decision, Engine
+from qnode.heralds._engine import Decision, Engine, most_credit_rounds
 from qnode.heralds._ledger import (
     CLASSES,
     ColumnArrays,
@@ -68,6 +68,7 @@ __all__ = [
     "encode_message",
     "link_timing",
     "masked_column",
+    "most_credit_rounds",
     "programs_sha256",
     "rules_of",
     "site_wiring",

@@ -21,7 +21,7 @@ from qnode.heralds._rules import BITS_A_WINDOW, rules_of
 from qnode.heralds._timing import LinkTiming
 from qnode.tags import Patterns, TagBlock, WindowTrain, click_patterns, decoder, fold_relative
 
-__all__ = ["DETECTORS", "LINE", "SYNC", "Decision", "Engine"]
+__all__ = ["DETECTORS", "LINE", "SYNC", "Decision", "Engine", "most_credit_rounds"]
 
 DETECTORS = (1, 2)
 """Inputs of the time controller that the detectors are on."""
@@ -33,6 +33,14 @@ LINE_TOLERANCE_PS = 5_000
 """How far the line's tag may lie outside its window: tag jitter of both inputs."""
 HERALD_LIFETIME_PS = 10_000_000_000_000
 """A herald is late 10 s of lab time after its click."""
+LEAD_PS = HERALD_LIFETIME_PS // 2
+"""So far at the most may simulated lab time run ahead of what a party has digested: else heralds would be late that
+nothing has delayed."""
+
+
+def most_credit_rounds(round_period_ps: int) -> int:
+    """The largest credit with which a herald that was not delayed is never late."""
+    return max(1, LEAD_PS // round_period_ps)
 
 
 @dataclass(frozen=True, eq=False)

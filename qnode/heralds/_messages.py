@@ -51,7 +51,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag="plan", array_like=Tru
     round_period_ps: int
     attempt_period_ps: int
     bases: dict[str, str]
-    """Node to one letter (X, Y, Z) a line pair of its uploaded table; round k has letter k modulo the length."""
+    """Node to one letter (`sequences.library.BASES`) a line pair of its uploaded table; round k has letter k modulo the
+    length."""
     echo: bool
     """Whether the branch refocuses; off only to show what an echo is for."""
     sequences: dict[str, str]

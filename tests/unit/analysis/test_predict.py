@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from qnode.analysis import herald_rate_hz, node_efficiency, predict, predict_link, single_click
+from qnode.analysis import (
+    herald_rate_hz,
+    node_efficiency,
+    predict,
+    predict_bell_test,
+    predict_link,
+    single_click,
+)
 from qnode.errors import MisuseError
 from qnode.labfile import Lab, World, load_lab, load_world
 
@@ -73,7 +80,7 @@ def test_prediction_of_the_lab(lab: Lab, world: World) -> None:
 
 def test_names_of_the_printed_prediction(lab: Lab, world: World) -> None:
     assert sorted(predict_link(lab, world, lab.link("alice-bob")).as_dict()) == [
-        "chsh_s", "chsh_s_max", "fidelity", "p_herald", "populations", "rate_attempting_hz", "rate_hz",
+        "chsh_s", "chsh_s_max", "chsh_s_readout", "fidelity", "p_herald", "populations", "rate_attempting_hz", "rate_hz",
     ]  # fmt: skip
 
 
@@ -155,3 +162,62 @@ def test_the_phase_between_the_paths_means_nothing_to_double_click() -> None:
     calm = world.model_copy(update={"midpoints": {"midpoint": midpoint.model_copy(update={"interferometer": still})}})
     assert midpoint.interferometer.phase_rms_deg > 0
     assert predict(lab, calm) == predict(lab, world)
+
+
+# --- CHSH as it is played: Z, X against (Z +- X)/sqrt2, readout 0.950 of bright and 0.995 of dark ---
+
+CONTRAST, OFFSET = 0.950 + 0.995 - 1, 0.950 - 0.995
+
+
+def test_chsh_of_single_click_with_readout(lab: Lab, world: World) -> None:
+    """Signs (-, -, +-, -+) add up to -2 of each of: the offsets' product, and offset times the other's mean of Z."""
+    link = predict_link(lab, world, lab.link("alice-bob"))
+    p = link.populations
+    zz = p["00"] + p["11"] - p["01"] - p["10"]
+    xx = 2 * link.fidelity - p["01"] - p["10"]
+    z_a, z_b = p["00"] + p["01"] - p["10"] - p["11"], p["00"] + p["10"] - p["01"] - p["11"]
+    assert zz < 0
+    expected = CONTRAST**2 * math.sqrt(2) * (-zz + xx)
+    # The first node's own term is read in Z twice; the second's mean of D (or of E) is <Z>/sqrt2, twice.
+    expected -= 2 * CONTRAST * OFFSET * (z_a + z_b / math.sqrt(2)) + 2 * OFFSET**2
+    assert link.chsh_s_readout == pytest.approx(expected, rel=1e-9)
+    assert link.chsh_s_readout == pytest.approx(1.219, abs=1e-3)
+
+
+def test_chsh_of_double_click_with_readout() -> None:
+    """No mean of Z is left at alpha 1/2, so only the product of the offsets is lost beside both contrasts."""
+    file = LAB_FILE.with_name("two_nodes_double_click.yaml")
+    link = predict(load_lab(file), load_world(file))["alice-bob"]
+    expected = CONTRAST**2 * link.chsh_s - 2 * OFFSET**2
+    assert link.chsh_s_readout == pytest.approx(expected, abs=1e-9)
+
+
+def test_double_click_is_read_behind_its_flip() -> None:
+    """With noise and bright spins a mean of Z is left; in the herald it is minus that before the first window."""
+    file = LAB_FILE.with_name("two_nodes_double_click.yaml")
+    lab, world = load_lab(file), load_world(file)
+    link = lab.link("alice-bob").model_copy(update={"bright_state": {"alice": 0.9, "bob": 0.9}})
+    midpoint = world.midpoints["midpoint"]
+    noisy = midpoint.model_copy(update={"detectors": midpoint.detectors.model_copy(update={"dark_rate_hz": 1e6})})
+    world = world.model_copy(update={"midpoints": {"midpoint": noisy}})
+    p = predict_link(lab, world, link).populations
+    assert p["11"] > p["00"] + 0.3
+    before = p["00"] - p["11"]
+    correlators = predict_bell_test(lab, world, link).correlators["psi-"]
+    zz = p["00"] + p["11"] - p["01"] - p["10"]
+    xx = -(2 * predict_link(lab, world, link).fidelity - p["01"] - p["10"])
+    for settings, x_sign in (("ZD", 0), ("ZE", 0), ("XD", 1), ("XE", -1)):
+        straight = (x_sign * xx if settings[0] == "X" else zz) / math.sqrt(2)
+        mean_a, mean_b = (-before if settings[0] == "Z" else 0.0), -before / math.sqrt(2)
+        expected = CONTRAST**2 * straight + CONTRAST * OFFSET * (mean_a + mean_b) + OFFSET**2
+        assert correlators[settings] == pytest.approx(expected, abs=1e-9), settings
+
+
+def test_a_bell_test_wins_one_half_and_an_eighth_of_s(lab: Lab, world: World) -> None:
+    found = predict_bell_test(lab, world, lab.link("alice-bob"))
+    assert found.s == predict_link(lab, world, lab.link("alice-bob")).chsh_s_readout
+    signs = {"psi+": (-1, -1, 1, -1), "psi-": (-1, -1, -1, 1)}
+    for bell, correlators in found.correlators.items():
+        wins = [(1 + sign * value) / 2 for sign, value in zip(signs[bell], correlators.values(), strict=True)]
+        assert list(correlators) == ["ZD", "ZE", "XD", "XE"]
+        assert sum(wins) / 4 == pytest.approx(found.win_probability, abs=1e-12)

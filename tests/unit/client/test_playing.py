@@ -372,14 +372,17 @@ def test_letters_may_differ_by_node_and_be_drawn_anew_for_each_plan():
 
     async def draw(rounds: int) -> dict[str, str]:
         asked.append(rounds)
-        return {"alice": "XZ" * len(asked), "bob": "DE"}
+        return {"alice": "XZ"[len(asked) % 2] * 2000, "bob": "D" * 2500}
 
     lab = ScriptedLab(ScriptedPlan(some_heralds(80)), ScriptedPlan(some_heralds(20)))
     chosen: DrawBases = draw
-    run(lab, 100, bases=chosen)
-    # The readout calibration is a plan, too.
-    assert asked == [100, 2377, 861]
-    assert [p["bases"] for p in lab.proposed] == [{"alice": "XZXZ", "bob": "DE"}, {"alice": "XZXZXZ", "bob": "DE"}]
+    result = run(lab, 100, bases=chosen)
+    # The readout calibration is a plan, too. The first plan has as many rounds as there are letters at both nodes; the
+    # second is shorter than that: (20 + 2 sqrt(20)) / (80 / 2000).
+    assert asked == [100, 2377, 724]
+    assert [p["bases"]["alice"][0] for p in lab.proposed] == ["X", "Z"]
+    assert [p["rounds"] for p in lab.proposed] == [2000, 724]
+    assert [plan.rounds for plan in result.plans] == [2000, 724]
     lab = ScriptedLab(ScriptedPlan(some_heralds(80)), ScriptedPlan(some_heralds(20)))
     run(lab, 100, bases={"alice": "XZ", "bob": "DE"})
     assert [p["bases"] for p in lab.proposed] == [{"alice": "XZ", "bob": "DE"}] * 2

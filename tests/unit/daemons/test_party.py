@@ -139,6 +139,19 @@ def test_the_accounts_name_every_plan_of_the_run_with_the_hashes_of_its_programs
     assert answer["plans"][1]["ended"] == ""
 
 
+# --- programs ---
+
+
+def test_programs_are_compiled_once_and_old_ones_are_let_go(party):
+    """Bases that are drawn anew for each plan must not fill the memory."""
+    first = party.link_programs(plan())
+    assert party.link_programs(plan("bb")) is first
+    for bases in ("Y", "Z", "XY", "XZ"):
+        other = party.link_programs(plan(bases={"alice": bases, "bob": bases}))
+        assert party.link_programs(plan(bases={"alice": bases, "bob": bases})) is other
+    assert party.link_programs(plan()) is not first
+
+
 # --- pace -----------------------------------------------------------------------------------------------------------
 
 

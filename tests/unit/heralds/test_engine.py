@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from drivers.roles import RawTags, RecordingStatus
 from qnode.errors import InstrumentError
-from qnode.heralds import ColumnArrays, Decision, Engine, Herald, LinkTiming, Plan, Reason
+from qnode.heralds import ColumnArrays, Decision, Engine, Herald, LinkTiming, Plan, Reason, most_credit_rounds
 
 NS = 1_000
 N, ATTEMPT, ROUND, WINDOW = 4, 1_000 * NS, 10_000 * NS, 25 * NS
@@ -422,3 +422,15 @@ def test_double_click_of_any_clicks_is_what_a_latch_does(drawn, cut):
     parts = [it.decide(cut), it.decide(6)]
     assert rows(ColumnArrays.joined([part.column for part in parts])) == expected
     assert [h.pattern for part in parts for h in part.heralds] == [p for _, p, _ in expected if p in (5, 6, 9, 10)]
+
+
+# --- credit ---
+
+
+@pytest.mark.parametrize("period_ps", [1_495_000 * NS, 10_120_000 * NS, 4_000_000_000 * NS])
+def test_the_largest_credit_makes_no_herald_late(period_ps: int) -> None:
+    """Lab time runs to the end of the credit, a round more, and a second at the end of a plan; heralds live 10 s."""
+    rounds = most_credit_rounds(period_ps)
+    assert rounds >= 1
+    assert (rounds + 1) * period_ps + 10**12 < 10 * 10**12
+    assert most_credit_rounds(1_495_000 * NS) >= 1024

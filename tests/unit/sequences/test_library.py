@@ -49,6 +49,25 @@ def pulse_unitary(angle_rad: float, phase_rad: float) -> np.ndarray:
     return np.array([[c, -1j * s * np.exp(-1j * phase_rad)], [-1j * s * np.exp(1j * phase_rad), c]])
 
 
+HALF = math.sqrt(0.5)
+OBSERVABLES = {
+    "X": np.array([[0, 1], [1, 0]]),
+    "Y": np.array([[0, -1j], [1j, 0]]),
+    "Z": np.array([[1, 0], [0, -1]]),
+    "D": np.array([[HALF, HALF], [HALF, -HALF]]),
+    "E": np.array([[HALF, -HALF], [-HALF, -HALF]]),
+}
+"""Z|0> = |0>; D and E are (Z + X)/sqrt2 and (Z - X)/sqrt2."""
+
+
+def read_by(branch: DecodedLine) -> np.ndarray:
+    """The observable that a decoded branch reads in front of its first pulse: +1 for bright (1), -1 for dark (0)."""
+    turn = np.eye(2)
+    for start, stop in branch.edges_ps["ch2m2"] // 1000:
+        turn = pulse_unitary(*rotation(branch, int(start), int(stop))) @ turn
+    return turn.conj().T @ np.diag([-1, 1]) @ turn
+
+
 @pytest.mark.parametrize("alpha", [0.05, 0.3, 0.5, 1.0])
 def test_the_alpha_rotation_prepares_the_bright_population(parameters: NodeRoundParameters, alpha: float) -> None:
     attempt = lines_of(dataclasses.replace(parameters, alpha=alpha))[0]
@@ -100,18 +119,37 @@ def test_signed_outcomes_are_the_correlators_of_the_herald(
     """Play the decoded branches on a Bell state: the signed raw outcomes give +-1, +-1, -1, and Paulis' own signs."""
     parameters = dataclasses.replace(parameters, echo=echo)
     node = heralding_node(parameters)
-    paulis = {"X": [[0, 1], [1, 0]], "Y": [[0, -1j], [1j, 0]], "Z": [[1, 0], [0, -1]]}
     for basis, branch in zip(node.bases, lines_of(parameters)[1::2], strict=True):
-        turn = np.eye(2)
-        for start, stop in branch.edges_ps["ch2m2"] // 1000:
-            turn = pulse_unitary(*rotation(branch, int(start), int(stop))) @ turn
-        # The raw outcome is +1 for bright (1) and -1 for dark (0).
-        outcome = node.signs[basis] * turn.conj().T @ np.diag([-1, 1]) @ turn
-        assert outcome == pytest.approx(np.array(paulis[basis]), abs=2e-3)
+        outcome = node.signs[basis] * read_by(branch)
+        assert outcome == pytest.approx(OBSERVABLES[basis], abs=2e-3)
         state = state_of(bell)
         correlator = (state.conj() @ np.kron(outcome, outcome) @ state).real
         expected = -1 if basis == "Z" else (1 if bell == "psi+" else -1)
         assert correlator == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("echo", [True, False])
+@pytest.mark.parametrize("spacing_ps", [0, 500 * ns])
+def test_the_settings_of_a_bell_test(parameters: NodeRoundParameters, spacing_ps: int, echo: bool) -> None:
+    """Signed raw outcomes of the decoded branches are Z, X, D and E, and reach 2 sqrt2 on both heralded states."""
+    timing = dataclasses.replace(
+        parameters.timing, attempt_period_ps=10_000 * ns, branch_ps=19_000 * ns, round_period_ps=3_000_000 * ns
+    )
+    changed = dataclasses.replace(parameters, timing=timing, bases="DZEX", optical_spacing_ps=spacing_ps, echo=echo)
+    node = heralding_node(changed)
+    read = {
+        basis: node.signs[basis] * read_by(branch)
+        for basis, branch in zip(node.bases, lines_of(changed)[1::2], strict=True)
+    }
+    for basis, observable in read.items():
+        assert observable == pytest.approx(OBSERVABLES[basis], abs=2e-3), basis
+    plus, minus = state_of("psi+"), state_of("psi-")
+    for state, terms in (
+        (plus, {"ZD": -1, "ZE": -1, "XD": 1, "XE": -1}),
+        (minus, {"ZD": -1, "ZE": -1, "XD": -1, "XE": 1}),
+    ):
+        values = [sign * (state.conj() @ np.kron(read[a], read[b]) @ state).real for (a, b), sign in terms.items()]
+        assert values == pytest.approx([HALF] * 4, abs=2e-3)
 
 
 def test_without_echo_only_the_echo_is_missing(parameters: NodeRoundParameters) -> None:
@@ -330,10 +368,7 @@ def test_double_click_played_from_the_pump_to_the_readout(
     state /= np.linalg.norm(state)
     assert abs(state_of(bell).conj() @ state) == pytest.approx(1, abs=1e-3)
     for basis, branch in zip(node.bases, lines[1::2], strict=True):
-        turn = np.eye(2)
-        for start, stop in branch.edges_ps["ch2m2"] // 1000:
-            turn = pulse_unitary(*rotation(branch, int(start), int(stop))) @ turn
-        outcome = node.signs[basis] * turn.conj().T @ np.diag([-1, 1]) @ turn
+        outcome = node.signs[basis] * read_by(branch)
         correlator = (state.conj() @ np.kron(outcome, outcome) @ state).real
         expected = -1 if basis == "Z" else (1 if bell == "psi+" else -1)
         assert correlator == pytest.approx(expected, abs=2e-3)
