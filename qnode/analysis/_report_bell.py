@@ -74,7 +74,7 @@ def _rows(result: Mapping[str, Any]) -> Iterator[Sequence[str]]:
         for name, game in one["settings"].items():
             expected = correlators.get(bell, {}).get(name)
             yield (
-                f"{bell} {name}",
+                f"{bell}\u00a0{name}",
                 f"{game['trials']:,}",
                 f"{game['wins']:,}",
                 _measured(game["correlator"], game["correlator_err"]),

@@ -63,7 +63,11 @@ class _Train:
 
 
 def draw_round(
-    lab: Lab, programs: Mapping[str, Mapping[str, Program]], wiring: Mapping[str, Wiring], attempt_period_ps: int
+    lab: Lab,
+    programs: Mapping[str, Mapping[str, Program]],
+    wiring: Mapping[str, Wiring],
+    attempt_period_ps: int,
+    basis: str,
 ) -> str:
     """An SVG of one round.
 
@@ -72,6 +76,7 @@ def draw_round(
         programs: site to its programs by instrument, of one run each.
         wiring: site to its outputs.
         attempt_period_ps: from attempt to attempt.
+        basis: letter that the first branch of each table reads out in; that branch is drawn.
     """
     trains = {site: _train(lab, site, programs[site], wiring[site]) for site in programs}
     pulses = {
@@ -100,7 +105,8 @@ def draw_round(
     if zoom := _zoom([lane for lane in attempt if lane.output.kind in ("microwave", "light")]):
         panels.append(_Panel("The pulses of one attempt", zoom, attempt + gates, {}))
     if branch:
-        panels.append(_Panel("The branch that a herald starts, here after the last attempt", after_ps, branch, {}))
+        title = f"The branch that a herald starts (here after the last attempt, read out in {basis})"
+        panels.append(_Panel(title, after_ps, branch, {}))
     top, parts = 0.0, []
     for panel in panels:
         parts.append(tag("g", panel.drawn(), transform=f"translate(0 {number(top)})"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from qnode.tags import open_tags
 __all__ = ["REPORT", "keep", "opening_facts", "reached", "read_document", "try_report", "write_report"]
 
 REPORT = "report.html"
+DRAWN_BASIS = "X"
+"""One branch stands for all: they differ in one rotation."""
 BIT_GENERATOR = "Philox, counter-based: one key a seed, a place and a block of rounds"
 
 
@@ -146,9 +149,7 @@ def write_report(run: RunFolder, path: Path) -> Path:
         lost_tapes=lost_tapes,
         round_svg=drawing.read_text(encoding="utf-8") if drawing.exists() else "",
     )
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(report_html(record), encoding="utf-8")
-    draft.replace(path)
+    _replace(path, report_html(record))
     return path
 
 
@@ -176,37 +177,48 @@ def _lab(run: RunFolder) -> Lab | None:
         return None
 
 
-def _make(run: RunFolder, name: str, text: Callable[[], str]) -> None:
+def _make(run: RunFolder, name: str, text: Callable[[], str | None]) -> None:
     """Write a part of the record once; what can't be made of this run (no world, a driver that is gone) stays away."""
     path = run.path / name
     if path.exists():
         return
-    with contextlib.suppress(QnodeError, KeyError):
+    made = None
+    with contextlib.suppress(QnodeError):
         made = text()
-        draft = path.with_name(f".{name}.draft")
-        draft.write_text(made, encoding="utf-8")
-        draft.replace(path)
+    if made is not None:
+        _replace(path, made)
 
 
-def _prediction(run: RunFolder, facts: dict[str, Any]) -> str:
-    """What the closed form says of the run's link."""
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole: readers see the old one or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _link(lab: Lab, facts: dict[str, Any]) -> Link | None:
+    return next((link for link in lab.links if link.name == facts.get("link")), None)
+
+
+def _prediction(run: RunFolder, facts: dict[str, Any]) -> str | None:
+    """What the closed form says of the run's link; None without a world."""
     lab, world = load_lab_and_world(run.path / "lab.yaml")
-    if world is None:
-        raise KeyError("world")
-    link = lab.link(facts["link"])
+    link = _link(lab, facts)
+    if world is None or link is None:
+        return None
     prediction = predict_link(lab, world, link)
     return json.dumps({**prediction.as_dict(), "readings": expected_readings(prediction, link)}, indent=2) + "\n"
 
 
-def _drawing(lab: Lab | None, facts: dict[str, Any]) -> str:
+def _drawing(lab: Lab | None, facts: dict[str, Any]) -> str | None:
     """One round of the run's link, from programs compiled as the daemons did."""
-    if lab is None:
-        raise KeyError("lab.yaml")
-    link = lab.link(facts["link"])
-    programs = LinkPrograms(lab, link, dict.fromkeys(link.between, "XYZ"), echo=facts.get("echo", True))
+    link = None if lab is None else _link(lab, facts)
+    if lab is None or link is None:
+        return None
+    programs = LinkPrograms(lab, link, dict.fromkeys(link.between, DRAWN_BASIS), echo=facts.get("echo", True))
     sites = (*link.between, link.via)
     played = {site: programs.heralding(site, runs=1) for site in sites}
-    return draw_round(lab, played, programs.wiring, link.attempt_period_ps)
+    return draw_round(lab, played, programs.wiring, link.attempt_period_ps, DRAWN_BASIS)
 
 
 def _herald_times_s(run: RunFolder) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

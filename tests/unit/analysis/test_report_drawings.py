@@ -32,7 +32,7 @@ def drawn_round(name: str) -> str:
     programs = LinkPrograms(lab, link, dict.fromkeys(link.between, "XYZ"))
     sites = (*link.between, link.via)
     played = {site: programs.heralding(site, runs=1) for site in sites}
-    return draw_round(lab, played, programs.wiring, link.attempt_period_ps)
+    return draw_round(lab, played, programs.wiring, link.attempt_period_ps, "X")
 
 
 @pytest.mark.parametrize("name", LABS)
@@ -102,6 +102,10 @@ def test_pulses_are_as_long_as_the_sequence_says():
 def test_a_train_is_a_block_that_says_how_often():
     assert drawn_round("two_nodes.yaml").count("250 × 5.5 µs") == 2
     assert drawn_round("two_nodes_double_click.yaml").count("250 × 10 µs") == 2
+
+
+def test_the_branch_says_which_basis_it_reads():
+    assert "read out in X)</text>" in drawn_round("two_nodes.yaml")
 
 
 def test_double_click_shows_two_gates_in_an_attempt_half_a_microsecond_apart():
