@@ -14,7 +14,7 @@ from qnode.labfile import Lab, Link, Wire
 
 __all__ = ["KINDS", "network"]
 
-KINDS = ("photon", "herald", "microwave", "light", "trigger", "pps", "clock")
+KINDS = ("photon", "herald", "microwave", "light", "bias", "trigger", "pps", "clock")
 """Of wires, the ones that matter most first; they are drawn last, over the others."""
 BOX_WIDTH, BOX_HEIGHT = 112, 34
 COLUMN_GAP, ROW = 44, 62

@@ -54,6 +54,7 @@ svg .title{font-weight:600}svg .label{fill:var(--muted)}
 .element{fill:var(--card);stroke:var(--line)}
 .wire{fill:none;stroke:var(--muted);stroke-width:1.4}.wire.photon,.wire.herald{stroke-width:2.4}
 .wire.photon,.wire.light{stroke:var(--minus)}.wire.herald{stroke:var(--herald)}.wire.microwave{stroke:var(--plus)}
+.wire.bias{stroke:var(--plus);stroke-dasharray:2 3}
 .wire.pps{stroke:var(--pps)}.wire.clock{stroke:var(--quiet);stroke-dasharray:2 3}
 .head.photon{fill:var(--minus)}.head.herald{fill:var(--herald)}
 @media(max-width:480px){main{padding:8px}section{padding:12px}table{font-size:.82rem}th,td{padding-right:.6em}}

@@ -235,9 +235,9 @@ def test_without_a_world_nothing_is_predicted():
 
 def test_simulated_instruments_are_said_before_any_number():
     made = page(record())
-    assert made.text.index("All 8 instruments were simulated.") < made.text.index("settled heralds")
+    assert made.text.index("All 15 instruments were simulated.") < made.text.index("settled heralds")
     some = page(record(run={**RUN, "simulated": ["alice.awg"]}))
-    assert "1 of 8 instruments was simulated." in some.text
+    assert "1 of 15 instruments was simulated." in some.text
     assert "simulated." not in page(record(run={**RUN, "simulated": []})).text
 
 

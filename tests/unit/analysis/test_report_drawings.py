@@ -64,7 +64,7 @@ def test_boxes_do_not_lie_on_each_other():
         for one in drawn_network("two_nodes.yaml").iter(f"{SVG}rect")
         if one.get("class") in ("instrument", "element")
     ]
-    assert len(boxes) == 3 * 1 + 8 + 6  # clocks, instruments, elements
+    assert len(boxes) == 3 * 1 + 15 + 6  # clocks, instruments, elements
     for place, (x, y, width, height) in enumerate(boxes):
         for other_x, other_y, *_ in boxes[place + 1 :]:
             assert abs(x - other_x) >= width or abs(y - other_y) >= height
