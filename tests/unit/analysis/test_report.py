@@ -146,8 +146,10 @@ RUN: dict[str, Any] = {
     "nodes": ["alice", "bob"],
     "world_seed": 5,
     "bit_generator": "Philox",
-    "simulated": [f"{s}.{i}" for s in ("alice", "bob") for i in ("pulser", "awg", "tagger")]
-    + ["midpoint.pulser", "midpoint.tagger"],
+    "simulated": [
+        f"{s}.{i}" for s in ("alice", "bob") for i in ("pulser", "awg", "tagger", "lasers", "repump", "microwave")
+    ]
+    + ["midpoint.pulser", "midpoint.tagger", "midpoint.snspd"],
     "versions": {"qnode": "0.1.0", "python": "3.11.7", "numpy": "2.4.6"},
 }
 
