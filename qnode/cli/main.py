@@ -164,6 +164,20 @@ def midpoint(
     _guard(_daemon.daemon, "midpoint", lab, name, data, via or [], lifeline_fd, notify_fd)
 
 
+@app.command(hidden=True)
+def guard(
+    lab: LabFile,
+    site: Annotated[str, typer.Argument(help="Node or midpoint.")],
+    words_fd: Annotated[int, typer.Option("--words-fd")],
+    life_fd: Annotated[int, typer.Option("--life-fd")],
+    data: DataFolder = None,
+) -> None:
+    """Make a site's instruments safe when its daemon is gone; daemons start it by themselves."""
+    from qnode.cli import _guard as _guard_process
+
+    _guard(_guard_process.guard, lab, site, data, words_fd, life_fd)
+
+
 @app.command()
 def status(lab: LabFile, data: DataFolder = None, json: Json = False) -> None:
     """Which daemons of a lab answer, and what they are doing."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from drivers.roles import Identity
+from qnode.daemons._health import InstrumentHealth, fault_of, is_busy
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.labfile import Site, resolve_address
+from qnode.runs import log_event
 
 __all__ = ["HostError", "InstrumentHost", "extend_driver_path"]
 
@@ -21,6 +25,9 @@ CONNECT_S = 30.0
 IDENTIFY_S = 10.0
 SAFE_S = 10.0
 CLOSE_S = 5.0
+HEALTH_S = 10.0
+LOOK_S = 1.0
+"""Wall time between two looks at an instrument, and age of an answer that is as good as a look while a plan plays."""
 
 
 class HostError(InstrumentError):
@@ -55,6 +62,7 @@ class InstrumentHost:
         self.site_name = site_name
         self.site = site
         self.identities: dict[str, Identity] = {}
+        self.health = {name: InstrumentHealth() for name in site.instruments}
         self._data_folder = data_folder
         self._threads = {
             name: ThreadPoolExecutor(1, thread_name_prefix=f"{site_name}.{name}") for name in site.instruments
@@ -76,13 +84,29 @@ class InstrumentHost:
         Raises:
             HostError: with all instruments that failed, one line each.
         """
+        _, failed = await self.try_connect(list(self._threads))
+        if failed:
+            raise HostError("\n".join(failed), hint="is it switched on, and its address right in the lab file?")
+
+    async def try_connect(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """As `connect`, for some of them; gives the names of those that failed, and a line for each."""
         from qcodes.station import Station
 
-        self._station = Station(default=False)
-        self._station.load_config(json.dumps({"instruments": self._blocks()}))
-        results = await asyncio.gather(*(self._connect_one(name) for name in self._threads), return_exceptions=True)
-        if failed := self._failures(results):
-            raise HostError("\n".join(failed), hint="is it switched on, and its address right in the lab file?")
+        if self._station is None:
+            self._station = Station(default=False)
+            self._station.load_config(json.dumps({"instruments": self._blocks()}))
+        results = await asyncio.gather(*(self._connect_one(name) for name in names), return_exceptions=True)
+        left = [name for name, result in zip(names, results, strict=True) if isinstance(result, BaseException)]
+        return left, self._failures(names, results)
+
+    async def watch(self, playing: Callable[[], bool]) -> None:
+        """Look at each instrument again and again, and connect anew what was gone; never returns.
+
+        Args:
+            playing: whether a plan is under way: then nothing is connected anew, and no instrument that answers the
+                plan is asked anything else.
+        """
+        await asyncio.gather(*(self._watch_one(name, playing) for name in self._threads))
 
     async def call(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
         """Call a method of an instrument in its own thread.
@@ -96,7 +120,7 @@ class InstrumentHost:
 
     async def safe_all(self) -> list[str]:
         """Every instrument to its safe state; gives what failed, one line each. Never raises."""
-        return self._failures(await self._on_all("enter_safe_state", SAFE_S))
+        return self._failures(list(self._threads), await self._on_all("enter_safe_state", SAFE_S))
 
     async def close(self) -> None:
         """Close every instrument and end the threads; what hangs is left behind."""
@@ -136,15 +160,92 @@ class InstrumentHost:
         if instrument is None:
             raise HostError(f"{self.site_name}.{name} is not connected")
         try:
-            return getattr(instrument, method)(*args)
+            answer = getattr(instrument, method)(*args)
+            self._note(name, method, answer)
+            return answer
+        except MisuseError as error:
+            self._name_whole(name, error)
+            raise
         except QnodeError as error:
-            # A driver knows its short name only; two sites have an `awg`.
-            if error.message.startswith(f"{name} "):
-                error.message = f"{self.site_name}.{error.message}"
+            self._name_whole(name, error)
+            self._doubt(name, method, error)
             raise
         except Exception as error:
+            self._doubt(name, method, error)
             # What a maker's client raises is its own business; here it is an instrument that failed.
             raise InstrumentError(f"{self.site_name}.{name}.{method}: {type(error).__name__}: {error}") from error
+
+    def _name_whole(self, name: str, error: QnodeError) -> None:
+        """A driver knows its short name only; two sites have an `awg`."""
+        if error.message.startswith(f"{name} "):
+            error.message = f"{self.site_name}.{error.message}"
+
+    # --- how they are --------------------------------------------------------------------------------------------
+
+    def _note(self, name: str, method: str, answer: Any) -> None:
+        """A call has succeeded. Reading gives nothing, too, when there is nobody to read from."""
+        if method == "read" and not (answer.data if self._streams(name) else answer):
+            return
+        health = self.health[name]
+        health.answered()
+        if self._streams(name) and health.state in ("connecting", "disconnected", "locked"):
+            health.found("ready")
+
+    def _doubt(self, name: str, method: str, error: BaseException) -> None:
+        health = self.health[name]
+        health.doubted = True
+        if method == "look" or self._streams(name):
+            health.found("locked" if is_busy(error) else "disconnected", _first_line(error))
+
+    def _streams(self, name: str) -> bool:
+        """Whether it talks all the time and can't be asked; its owner reads it and starts it again."""
+        return self.site.rack[name].role == "time_tagger"
+
+    async def _watch_one(self, name: str, playing: Callable[[], bool]) -> None:
+        if self._streams(name):
+            return
+        health = self.health[name]
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if health.state not in ("ready", "degraded"):
+                if not playing():
+                    await self._reconnect(name)
+                continue
+            fresh = health.answered_s is not None and time.monotonic() - health.answered_s < LOOK_S
+            if playing() and fresh and not health.doubted:
+                continue
+            await self._look(name)
+
+    async def _look(self, name: str) -> None:
+        """Ask an instrument how it is; what it says, or that it does not answer, stands in its health."""
+        try:
+            await self._in_thread(name, "look", (), HEALTH_S, self._look_now)
+        except QnodeError as error:
+            self._doubt(name, "look", error)
+
+    def _look_now(self, name: str, _method: str, _args: tuple[Any, ...]) -> None:
+        health = self.health[name]
+        health.asked_s = time.monotonic()
+        try:
+            fault = fault_of(self._instruments[name], self.site.rack[name].role)
+        except Exception as error:
+            self._doubt(name, "look", error)
+        else:
+            health.answered()
+            health.found("degraded" if fault else "ready", fault)
+        finally:
+            health.asked_s = None
+
+    async def _reconnect(self, name: str) -> None:
+        """Connect an instrument as at the start, once it answers again: it may have been without mains."""
+        try:
+            if name in self._instruments:
+                await self._in_thread(name, "identify", (), IDENTIFY_S, self._invoke)
+        except QnodeError:
+            return
+        left, _ = await self.try_connect([name])
+        if not left:
+            log_event("connected again", instrument=f"{self.site_name}.{name}")
 
     def _blocks(self) -> dict[str, Any]:
         blocks = {}
@@ -155,16 +256,25 @@ class InstrumentHost:
             blocks[name] = document
         return blocks
 
-    def _failures(self, results: list[Any]) -> list[str]:
+    def _failures(self, names: Sequence[str], results: list[Any]) -> list[str]:
         """One line, led by its name, for each instrument whose result is an error."""
         lines = []
-        for name, error in zip(self._threads, results, strict=True):
+        for name, error in zip(names, results, strict=True):
             if isinstance(error, BaseException):
                 text, me = " ".join(str(error).split()) or type(error).__name__, f"{self.site_name}.{name}"
                 lines.append(text if text.startswith(me) else f"{me}: {text}")
         return lines
 
     async def _connect_one(self, name: str) -> None:
+        try:
+            await self._connect_anew(name)
+        except Exception as error:
+            self._doubt(name, "look", error)
+            raise
+        await self._look(name)
+
+    async def _connect_anew(self, name: str) -> None:
+        self.health[name].found("connecting")
         loading = asyncio.get_running_loop().run_in_executor(self._threads[name], self._load, name)
         try:
             await asyncio.wait_for(loading, CONNECT_S)
@@ -182,4 +292,13 @@ class InstrumentHost:
             raise MisuseError(
                 f"driver {block.type} can't be imported: {error}", hint="correct `type:` in the lab file"
             ) from error
+        # One that is there from before is closed first; if it can't be made again, there is none.
+        if (old := self._instruments.pop(name, None)) is not None:
+            with contextlib.suppress(Exception):
+                self._station.close_and_remove_instrument(old)
         self._instruments[name] = self._station.load_instrument(name, update_snapshot=False)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error.message if isinstance(error, QnodeError) else error) or type(error).__name__
+    return " ".join(text.split())

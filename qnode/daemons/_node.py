@@ -159,6 +159,12 @@ class NodeDaemon(Party):
             return f"degraded: {self.host.name_of('time_tagger')} reads no pulse per second"
         return super().health()
 
+    def instrument_faults(self) -> dict[str, str]:
+        """A tagger without the pulse per second is degraded."""
+        if self._labels.last_label is None:
+            return {self.host.name_of("time_tagger"): "it reads no pulse per second"}
+        return {}
+
     # --- plans -------------------------------------------------------------------------------------------------
 
     async def _propose(self, params: bytes) -> dict[str, Any]:

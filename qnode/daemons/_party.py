@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
 from qnode.clock import ClockError, LabClock
 from qnode.daemons._clock import RenewedClock
+from qnode.daemons._guard import Guard
 from qnode.daemons._host import InstrumentHost, extend_driver_path
+from qnode.daemons._ownership import Ownership
 from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
 from qnode.labfile import Lab, Link, lab_hash, load_lab
@@ -34,6 +37,8 @@ QUIET_S = 5.0
 """Wall time for one instrument, or one peer, to come to rest."""
 SILENT_S = 30.0
 """Wall time for which a party may say nothing before the plan is ended; it speaks every 50 ms."""
+OWN_S = 15.0
+"""Wall time for which a daemon waits for whoever still has its instruments: a guard makes them safe in less."""
 LAST_CALL_PS = 100_000_000_000
 """Who is not armed 0.1 s before T0 voids the plan."""
 
@@ -78,10 +83,14 @@ class Party:
         self.stopping = asyncio.Event()
         self.started_s = time.monotonic()
         self.when_ready: Callable[[], None] = lambda: None
+        self.when_stopping: Callable[[], None] = lambda: None
+        self.guard: Guard | None = None
+        """Makes the instruments safe when this process can't; None: nobody does."""
         self.failure: QnodeError | None = None
         """Why a background part of this daemon ended."""
         self.clock: LabClock
         self.stream: StreamPublisher
+        self._ownership = Ownership.of_site(data_folder, site, "daemon")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._journal: Journal
         self._server: Server
@@ -129,22 +138,37 @@ class Party:
         await self._tap.start()
         self.clock = RenewedClock(self.lab.clocks[self.site].lab_time, self.site)
         await self.clock.now_ps()
+        await self._own()
         await self.host.connect()
         await self._ready()
+        self.spawn(self.host.watch(lambda: self.plan is not None), "health of instruments")
         self.state = "ready"
         self.when_ready()
         log_event(
             "ready", lab_time_ps=await self.clock.now_ps(), start_up_s=round(time.monotonic() - self.started_s, 3)
         )
 
+    async def _own(self) -> None:
+        """Have the instruments for this process alone, and a guard that knows it."""
+        for health in self.host.health.values():
+            health.found("locked", "waits for its last owner")
+        await self._ownership.take(self.site, OWN_S)
+        if self.guard is not None:
+            self.guard.owns()
+            self.spawn(self.guard.watch(), "guard")
+
     async def _go_down(self) -> None:
         self.state = "stopping"
+        self.when_stopping()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for failure in await self.host.safe_all():
             log_event("safe state failed", what=failure)
         await self.host.close()
+        self._ownership.give_back()
+        if self.guard is not None:
+            await self.guard.release()
         await self.leave_bus()
         for part in ("clock", "_tap", "_server", "stream"):
             if (closing := getattr(self, part, None)) is not None:
@@ -286,8 +310,12 @@ class Party:
         """One word for a person: ``ready``, or what stands in the way of a plan."""
         return self.state
 
+    def instrument_faults(self) -> dict[str, str]:
+        """What this daemon finds wrong in what instruments send: name to words."""
+        return {}
+
     async def _status(self, _params: Any) -> dict[str, Any]:
-        now = None
+        now, faults = None, self.instrument_faults()
         with contextlib.suppress(Exception):
             now = await self.clock.now_ps()
         return {
@@ -298,8 +326,13 @@ class Party:
             "boot_id": self.stream.boot_id.hex(),
             "lab_time_tai_ms": None if now is None else now // PS_PER_MS,
             "plan": None if self.plan is None else self.plan.plan_id,
+            "host": socket.gethostname(),
+            "guard_pid": None if self.guard is None else self.guard.pid,
+            "owner": self._ownership.held,
             "instruments": {
-                name: f"{who.maker} {who.model} {who.serial}" for name, who in self.host.identities.items()
+                name: {"role": self.lab.sites[self.site].rack[name].role}
+                | health.report(self.host.identities.get(name), faults.get(name, ""))
+                for name, health in self.host.health.items()
             },
         }
 

@@ -90,7 +90,7 @@ class Supervisor:
         Args:
             name: what it is called here.
             arguments: the command and its options.
-            restart: start it again when it ends unasked, three times in all.
+            restart: start it again when it fails (a signal, or an exit code that is not 0), three times in all.
             before: a child that runs and must outlive this one also when this process is killed, as instruments
                 outlive the daemons that make them safe: this one holds the other's pipe too.
 
@@ -191,7 +191,7 @@ class Supervisor:
         was_ready = child.ready is not None and child.ready.done()
         if self._on_exit is not None and was_ready:
             self._on_exit(child, code)
-        if child.restart and was_ready and child.starts < START_LIMIT_BURST:
+        if child.restart and code != 0 and was_ready and child.starts < START_LIMIT_BURST:
             await asyncio.sleep(RESTART_S)
             if not child.stopping:
                 log_event("restarting", child=child.name)
