@@ -5,6 +5,7 @@ from qnode.daemons._host import extend_driver_path
 from qnode.daemons._main import run_daemon
 from qnode.daemons._ownership import Holder, Ownership, holder_of
 from qnode.daemons._supervisor import STOP_S, Child, Supervisor, SupervisorError, notify
+from qnode.daemons._systemd import ServiceManager
 from qnode.daemons._upload import upload_programs
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Child",
     "Holder",
     "Ownership",
+    "ServiceManager",
     "Supervisor",
     "SupervisorError",
     "extend_driver_path",
