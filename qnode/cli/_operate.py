@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,8 @@ UP_S = 120.0
 GONE_S = 60.0
 """Wall time within which everything must have ended that was told to."""
 LOOK_AGAIN_S = 0.1
+ANSWER_S = 1.0
+"""Wall time for a daemon that is there to answer."""
 
 
 # --- up -------------------------------------------------------------------------------------------------------------
@@ -240,8 +245,10 @@ def _await_ready(fd: int) -> bool:
 def stop(lab_path: Path, data: Path | None, as_json: bool) -> int:
     """Stop all of a lab and wait until it is gone; 0 also when nothing ran."""
     lab, folder = load(lab_path, data)
-    stopped = _stop_supervisor(folder)
-    stopped += asyncio.run(_stop_sites(lab_path, folder))
+    stopped = asyncio.run(_stop_daemons(lab_path, folder))
+    for site in lab.sites:
+        # A guard that is still at work is waited for, too.
+        _await_gone(functools.partial(holder_of, Ownership.of_site(folder, site, "")), site)
     stopped += _stop_simulators(lab_path)
     if as_json:
         sys.stdout.write(json.dumps({"lab": lab.lab, "state": "down", "stopped": stopped}) + "\n")
@@ -250,38 +257,41 @@ def stop(lab_path: Path, data: Path | None, as_json: bool) -> int:
     return 0
 
 
-def _stop_supervisor(folder: Path) -> list[str]:
-    ownership = Ownership.of_lab(folder)
-    holder = holder_of(ownership)
-    if holder is None:
-        return []
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(holder.pid, signal.SIGTERM)
-    _await_gone(lambda: holder_of(ownership), str(holder))
-    return ["supervisor"]
-
-
-async def _stop_sites(lab_path: Path, folder: Path) -> list[str]:
-    """Ask every daemon that answers; a guard that is still at work is waited for, too."""
+async def _stop_daemons(lab_path: Path, folder: Path) -> list[str]:
+    """Stop the supervisor, which stops its own, then every daemon that still answers; gives their names."""
     if not (folder / "keys").is_dir():
-        return []
+        return await _stop_supervisor(folder)
     async with LabConnection(lab_path, folder) as connection:
-        there = [site for site, status in (await connection.statuses()).items() if status is not None]
+        answered = there = await _answering(connection)
+        stopped = await _stop_supervisor(folder)
+        if stopped and there:
+            there = await _answering(connection)
         for site in there:
             with contextlib.suppress(NetworkError):
                 await connection.call(site, "stop")
         deadline = time.monotonic() + GONE_S
-        while any(status is not None for status in (await connection.statuses(timeout_s=0.5)).values()):
+        while there:
             if time.monotonic() > deadline:
-                raise SupervisorError(
-                    f"{', '.join(there)} still answer after {GONE_S:.0f} s", hint="see `qnode logs`"
-                )
+                names = ", ".join(there)
+                raise SupervisorError(f"{names} still there after {GONE_S:.0f} s", hint="`qnode logs` shows why")
             await asyncio.sleep(LOOK_AGAIN_S)
-        sites = list(connection.lab.sites)
-    for site in sites:
-        ownership = Ownership.of_site(folder, site, "")
-        _await_gone(lambda ownership=ownership: holder_of(ownership), site)
-    return there
+            there = await _answering(connection)
+        return [*stopped, *answered]
+
+
+async def _answering(connection: LabConnection) -> list[str]:
+    return [site for site, status in (await connection.statuses(ANSWER_S)).items() if status is not None]
+
+
+async def _stop_supervisor(folder: Path) -> list[str]:
+    ownership = Ownership.of_lab(folder)
+    holder = holder_of(ownership)
+    if holder is None or holder.host != socket.gethostname():
+        return []
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(holder.pid, signal.SIGTERM)
+    await asyncio.to_thread(_await_gone, functools.partial(holder_of, ownership), str(holder))
+    return ["supervisor"]
 
 
 def _stop_simulators(lab_path: Path) -> list[str]:
@@ -291,18 +301,19 @@ def _stop_simulators(lab_path: Path) -> list[str]:
     except (LabFileError, NetworkError):
         return []
 
-    def answering() -> Any:
+    def answer() -> dict[str, Any] | None:
         with contextlib.suppress(NetworkError):
             return ask_simulators(control, {"op": "status"})
+        return None
 
-    _await_gone(answering, "the simulators")
+    _await_gone(answer, "the simulators")
     return ["simulators"]
 
 
-def _await_gone(there: Any, what: str) -> None:
+def _await_gone(there: Callable[[], object | None], what: str) -> None:
     deadline = time.monotonic() + GONE_S
     while (holder := there()) is not None:
         if time.monotonic() > deadline:
             who = holder if isinstance(holder, Holder) else what
-            raise SupervisorError(f"{who} has not ended within {GONE_S:.0f} s", hint="see `qnode logs`")
+            raise SupervisorError(f"{who} has not ended within {GONE_S:.0f} s", hint="`qnode logs` shows why")
         time.sleep(LOOK_AGAIN_S)
