@@ -40,34 +40,38 @@ def seconds_until_dark(lab: Any, node: str, within_s: float) -> float:
 
 
 class LabAtHand:
-    """Status and plans of a lab that is up."""
+    """Status and plans of a lab that is up; a context manager that holds one connection to each site."""
 
     def __init__(self, lab: Any) -> None:
         self.lab = lab
         self._plans = 0
+        self._runner = asyncio.Runner()
+        self._connection = LabConnection(lab.path, lab.data)
 
-    def statuses(self) -> dict[str, Any]:
-        """What each site says, None where it does not answer."""
+    def __enter__(self) -> LabAtHand:
+        self._runner.run(self._connection.__aenter__())
+        return self
 
-        async def ask() -> dict[str, Any]:
-            async with LabConnection(self.lab.path, self.lab.data) as connection:
-                return dict(await connection.statuses(timeout_s=1.0))
-
-        return asyncio.run(ask())
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._connection.__aexit__(None, None, None))
+        self._runner.close()
 
     def await_ready(self) -> dict[str, Any]:
         """Until all sites are ready, have a guard, and play nothing."""
 
-        def ready() -> dict[str, Any] | None:
-            sites = self.statuses()
-            good = all(
-                site is not None and site["state"] == "ready" and site["guard_pid"] and site["plan"] is None
-                for site in sites.values()
-            )
-            return sites if good else None
+        async def ready() -> dict[str, Any]:
+            deadline = time.monotonic() + BACK_S
+            while True:
+                sites = await self._connection.statuses(timeout_s=1.0)
+                if all(
+                    site is not None and site["state"] == "ready" and site["guard_pid"] and site["plan"] is None
+                    for site in sites.values()
+                ):
+                    return dict(sites)
+                assert time.monotonic() < deadline, f"not ready within {BACK_S:g} s: {sites}"
+                await asyncio.sleep(0.05)
 
-        found: dict[str, Any] = await_condition(ready, BACK_S, "all sites are ready, with a guard, at rest")
-        return found
+        return self._runner.run(ready())
 
     def play(self) -> None:
         """Let the midpoint play a plan that is longer than any test."""
@@ -81,26 +85,16 @@ class LabAtHand:
             "bases": dict.fromkeys(NODES, "XYZ"),
             "credit_rounds": 64,
         }
-
-        async def ask() -> None:
-            async with LabConnection(self.lab.path, self.lab.data) as connection:
-                await connection.call("midpoint", "play", params)
-
-        asyncio.run(ask())
+        self._runner.run(self._connection.call("midpoint", "play", params))
 
     def abort(self) -> None:
         """End the plan, if the midpoint is there and plays one."""
-
-        async def ask() -> None:
-            async with LabConnection(self.lab.path, self.lab.data) as connection:
-                await connection.call("midpoint", "abort", {"reason": "the test is over"})
-
         with contextlib.suppress(QnodeError):
-            asyncio.run(ask())
+            self._runner.run(self._connection.call("midpoint", "abort", {"reason": "the test is over"}))
 
 
 def kill(*pids: int) -> None:
-    """kill -9, one right after the other."""
+    """Kill -9, one right after the other."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
 

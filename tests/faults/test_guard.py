@@ -18,8 +18,11 @@ def guard_events(lab, site):
 
 def test_a_guard_acts_without_a_supervisor_and_is_replaced_when_it_is_killed(lab):
     lab.start_all()
-    at_hand = LabAtHand(lab)
+    with LabAtHand(lab) as at_hand:
+        guards_act(lab, at_hand)
 
+
+def guards_act(lab, at_hand):
     # The guard that was forked off the daemon.
     at_hand.play()
     await_condition(lambda: lit(lab), 30.0, "both nodes are lit")
@@ -62,51 +65,51 @@ def test_a_guard_acts_without_a_supervisor_and_is_replaced_when_it_is_killed(lab
 class KilledLab:
     """A lab with a supervisor, of which processes are killed again and again."""
 
-    def __init__(self, lab, seed):
-        self.lab, self.rng = lab, random.Random(seed)
-        self.at_hand = LabAtHand(lab)
+    def __init__(self, lab, at_hand, seed):
+        self.lab, self.at_hand, self.rng = lab, at_hand, random.Random(seed)
         self.kills = 0
-        self.dark_after_s = []
 
     def cycle(self):
-        """Play, kill at a random moment of the plan, and see all of it dark, then ready."""
+        """Play, kill at random moments of the plan, and see all of it dark, then ready."""
         sites = self.at_hand.await_ready()
-        assert dark(self.lab.ask_simulators({"op": "photons"}))
+        assert self.all_dark()
+        victims = self.rng.sample(PARTIES, 3)
+        daemons, guards = ([sites[victim][kind] for victim in victims] for kind in ("pid", "guard_pid"))
         self.at_hand.play()
-        if self.rng.random() < 0.75:
+        # Two sites lose their guards while their daemons go on, at a random moment before or after the first round.
+        self.await_moment(2.0)
+        self.kill(guards[1], guards[2])
+        if self.rng.random() < 0.7:
             await_condition(lambda: lit(self.lab), 30.0, "both nodes are lit")
-        # The moment is what is random here, also between acceptance and the first round.
-        moment = time.monotonic() + self.rng.uniform(0.0, 0.5)
-        await_condition(lambda: time.monotonic() > moment, 5.0, "the moment has come")
-        kind = self.rng.choice(("daemon", "guard and daemon", "guards and a daemon", "two daemons"))
-        victims = self.rng.sample(PARTIES, 2)
-        daemons = [sites[victim]["pid"] for victim in victims]
-        guards = [sites[victim]["guard_pid"] for victim in victims]
-        if kind == "daemon":
-            self.kill(daemons[0])
-            self.require_dark(victims[:1], SAFE_S)
-        elif kind == "two daemons":
-            self.kill(*daemons)
-            self.require_dark(victims, SAFE_S)
-        elif kind == "guard and daemon":
+        self.await_moment(0.3)
+        kind = self.rng.choice(("daemon", "guard and daemon", "daemon and midpoint"))
+        if kind == "guard and daemon":
             # Nobody is left who could: the supervisor's new daemon makes safe when it connects.
             self.kill(guards[0], daemons[0])
-            self.require_dark(victims[:1], RESTART_S)
+            self.require_dark(victims[0], RESTART_S)
         else:
-            # A guard that is just being replaced, and the other site's daemon.
-            self.kill(guards[1], daemons[0])
-            self.require_dark(victims[:1], SAFE_S)
-            self.at_hand.abort()
+            midpoint = sites["midpoint"]["pid"]
+            self.kill(*{daemons[0], midpoint} if kind == "daemon and midpoint" else {daemons[0]})
+            self.require_dark(victims[0], SAFE_S)
+        self.at_hand.abort()
         # The plan is over for whoever was not killed, too.
-        await_condition(lambda: dark(self.lab.ask_simulators({"op": "photons"})), RESTART_S, "both nodes are dark")
+        await_condition(self.all_dark, RESTART_S, "both nodes are dark")
+
+    def await_moment(self, most_s):
+        """What is random here is the moment."""
+        moment = time.monotonic() + self.rng.uniform(0.0, most_s)
+        await_condition(lambda: time.monotonic() > moment, most_s + 5.0, "the moment has come")
+
+    def all_dark(self):
+        return dark(self.lab.ask_simulators({"op": "photons"}))
 
     def kill(self, *pids):
         kill(*pids)
         self.kills += len(pids)
 
-    def require_dark(self, victims, within_s):
-        for node in set(victims) & set(NODES):
-            self.dark_after_s.append(seconds_until_dark(self.lab, node, within_s))
+    def require_dark(self, victim, within_s):
+        if victim in NODES:
+            seconds_until_dark(self.lab, victim, within_s)
 
     def until(self, kills):
         while self.kills < kills:
@@ -116,23 +119,23 @@ class KilledLab:
 
 @pytest.fixture
 def killed_lab(lab):
-    def up(seed):
+    def until(seed, kills):
         done = lab.qnode("up", str(lab.path), "-d", "--data", str(lab.data), "--speed", "max")
         assert done.returncode == 0, done.stderr
-        return KilledLab(lab, seed)
+        with LabAtHand(lab) as at_hand:
+            KilledLab(lab, at_hand, seed).until(kills)
 
-    yield up
-    assert lab.qnode("stop", str(lab.path), "--data", str(lab.data)).returncode == 0
+    yield until
+    stopped = lab.qnode("stop", str(lab.path), "--data", str(lab.data))
+    assert stopped.returncode == 0, stopped.stderr
     assert not processes_of(lab.folder)
 
 
 def test_kills_at_thirty_random_moments(killed_lab):
-    killed = killed_lab(9)
-    killed.until(30)
-    assert killed.dark_after_s
+    killed_lab(seed=9, kills=30)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(100, 133))
 def test_kills_at_a_thousand_random_moments(killed_lab, seed):
-    killed_lab(seed).until(30)
+    killed_lab(seed=seed, kills=31)
