@@ -17,7 +17,7 @@ from qnode.clock import ClockError, LabClock
 from qnode.daemons._clock import RenewedClock
 from qnode.daemons._guard import Guard
 from qnode.daemons._host import InstrumentHost, extend_driver_path
-from qnode.daemons._ownership import Ownership
+from qnode.daemons._ownership import LockedError, Ownership, holder_of
 from qnode.errors import MisuseError, QnodeError
 from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
 from qnode.labfile import Lab, Link, lab_hash, load_lab
@@ -37,8 +37,10 @@ QUIET_S = 5.0
 """Wall time for one instrument, or one peer, to come to rest."""
 SILENT_S = 30.0
 """Wall time for which a party may say nothing before the plan is ended; it speaks every 50 ms."""
-OWN_S = 15.0
-"""Wall time for which a daemon waits for whoever still has its instruments: a guard makes them safe in less."""
+OTHER_S = 1.0
+"""Wall time for another daemon of this site to be gone."""
+GUARD_S = 15.0
+"""Wall time for which a daemon waits for its predecessor's guard, which makes the instruments safe in less."""
 LAST_CALL_PS = 100_000_000_000
 """Who is not armed 0.1 s before T0 voids the plan."""
 
@@ -125,6 +127,7 @@ class Party:
             await self._go_down()
 
     async def _come_up(self) -> None:
+        await self._own()
         # Settlements are batches already: a sync need not wait for company.
         self._journal = Journal(self.data_folder / "streams" / f"{self.site}.journal", gather_s=0.0)
         self.stream = StreamPublisher(
@@ -138,7 +141,6 @@ class Party:
         await self._tap.start()
         self.clock = RenewedClock(self.lab.clocks[self.site].lab_time, self.site)
         await self.clock.now_ps()
-        await self._own()
         await self.host.connect()
         await self._ready()
         self.spawn(self.host.watch(lambda: self.plan is not None), "health of instruments")
@@ -149,10 +151,18 @@ class Party:
         )
 
     async def _own(self) -> None:
-        """Have the instruments for this process alone, and a guard that knows it."""
-        for health in self.host.health.values():
-            health.found("locked", "waits for its last owner")
-        await self._ownership.take(self.site, OWN_S)
+        """Have the instruments for this process alone, and a guard that knows it.
+
+        Raises:
+            LockedError: another daemon has them, or a guard is not done with them in time.
+        """
+        try:
+            await self._ownership.take(self.site, OTHER_S)
+        except LockedError:
+            holder = holder_of(self._ownership)
+            if holder is not None and holder.role != "guard":
+                raise
+            await self._ownership.take(self.site, GUARD_S)
         if self.guard is not None:
             self.guard.owns()
             self.spawn(self.guard.watch(), "guard")

@@ -9,6 +9,9 @@ import socket
 
 __all__ = ["ServiceManager"]
 
+SEND_S = 0.2
+"""Wall time for the manager to take a word, when its queue is full."""
+
 
 class ServiceManager:
     """The service manager that started this process, or nobody.
@@ -30,7 +33,7 @@ class ServiceManager:
         # A leading @ stands for the NUL byte of an abstract socket.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-            out.setblocking(False)
+            out.settimeout(SEND_S)
             out.sendto("\n".join(words).encode(), address)
 
     async def keep_alive(self) -> None:
