@@ -86,7 +86,6 @@ class Guard:
         """Start the first guard, before this process has a loop or a thread."""
         words, life = self._pipes()
         # What is shared from here on is not touched by the collector, and stays shared.
-        gc.collect()
         gc.freeze()
         pid = os.fork()
         if pid == 0:

@@ -1,15 +1,18 @@
 """kill -9 of daemons and guards at any moment: dark as the world sees it, and back at work."""
 
 import random
+import signal
 import time
 
 import psutil
 import pytest
-from _faultruns import await_condition, dark, processes_of
+from _faultruns import BackgroundRun, await_condition, dark, processes_of
 from _killruns import NODES, PARTIES, SAFE_S, LabAtHand, guard_of, kill, lit, node_is_dark, seconds_until_dark
 
 RESTART_S = 15.0
 """Wall time within which a daemon that was killed with its guard is up again and has made its instruments safe."""
+LEASE_S = 60.0
+"""Wall time within which the midpoint ends a plan that nobody asks about: 30 s, and more on a busy computer."""
 
 
 def guard_events(lab, site):
@@ -139,3 +142,25 @@ def test_kills_at_thirty_random_moments(killed_lab):
 @pytest.mark.parametrize("seed", range(100, 133))
 def test_kills_at_a_thousand_random_moments(killed_lab, seed):
     killed_lab(seed=seed, kills=31)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_runs_that_end_at_random_moments_leave_a_lab_that_stays_up_dark(lab, seed):
+    """Ctrl-C and SIGTERM: dark when the command has ended; kill -9: when the midpoint misses it."""
+    rng = random.Random(seed)
+    lab.start_all()
+    for number in rng.sample([signal.SIGINT, signal.SIGTERM] * 4 + [signal.SIGKILL], 9):
+        with BackgroundRun(lab, "--heralds", "100000") as run:
+            moment = time.monotonic() + rng.uniform(0.5, 8.0)
+            await_condition(lambda moment=moment: time.monotonic() > moment, 10.0, "the moment has come")
+            run.signal(number)
+            if number == signal.SIGKILL:
+                run.process.wait(10)
+                await_condition(lambda: dark(lab.ask_simulators({"op": "photons"})), LEASE_S, "both nodes are dark")
+            else:
+                assert run.result(timeout_s=30.0)["exit"] == 130
+                assert dark(lab.ask_simulators({"op": "photons"}))
+    with LabAtHand(lab) as at_hand:
+        at_hand.await_ready()
+    assert lab.run("--heralds", "30")["exit"] == 0
