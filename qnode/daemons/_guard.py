@@ -30,9 +30,10 @@ __all__ = ["Guard", "GuardError", "guard_process", "load_drivers"]
 
 OWNED, RELEASED, HERE = b"o", b"r", b"h"
 """Words on the pipes: of the daemon, of the daemon, of the guard."""
-LOCK_S = 15.0
+LOCK_S = 1.0
 """Wall time that a guard waits for the lock of a daemon that is gone: the kernel takes a moment to end it."""
-TRIES = 5
+WORK_S = 10.0
+"""Wall time for which a guard tries to reach every instrument; a new daemon waits for longer than that."""
 TRY_AGAIN_S = 0.5
 """Between two tries to reach what did not answer the first time."""
 HERE_S = 30.0
@@ -231,16 +232,16 @@ async def _make_safe(host: InstrumentHost, site: str, data_folder: Path) -> None
         return
     try:
         left = list(host.site.instruments)
-        failed: list[str] = []
-        for number in range(TRIES):
-            if number:
-                await asyncio.sleep(TRY_AGAIN_S)
-            left, failed = await host.try_connect(left)
-            if not left:
-                break
-        for line in failed:
-            log_event("safe state failed", what=line)
-        log_event("made safe", instruments=len(host.identities), took_s=round(time.monotonic() - died, 3))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WORK_S):
+                while left:
+                    left, _ = await host.try_connect(left)
+                    if left:
+                        await asyncio.sleep(TRY_AGAIN_S)
+        safe = [name for name, health in host.health.items() if health.state in ("ready", "degraded")]
+        for name in set(host.health) - set(safe):
+            log_event("safe state failed", what=f"{site}.{name}: {host.health[name].detail or 'no answer'}")
+        log_event("made safe", instruments=safe, took_s=round(time.monotonic() - died, 3))
         await host.close()
     finally:
         lock.give_back()

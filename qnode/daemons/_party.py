@@ -39,7 +39,7 @@ SILENT_S = 30.0
 """Wall time for which a party may say nothing before the plan is ended; it speaks every 50 ms."""
 OTHER_S = 1.0
 """Wall time for another daemon of this site to be gone."""
-GUARD_S = 15.0
+GUARD_S = 20.0
 """Wall time for which a daemon waits for its predecessor's guard, which makes the instruments safe in less."""
 LAST_CALL_PS = 100_000_000_000
 """Who is not armed 0.1 s before T0 voids the plan."""
@@ -320,14 +320,15 @@ class Party:
         """One word for a person: ``ready``, or what stands in the way of a plan."""
         return self.state
 
-    def instrument_faults(self) -> dict[str, str]:
-        """What this daemon finds wrong in what instruments send: name to words."""
+    def instrument_faults(self, now_ps: int | None) -> dict[str, str]:
+        """What this daemon finds wrong in what instruments send, at a lab time: name to words."""
         return {}
 
     async def _status(self, _params: Any) -> dict[str, Any]:
-        now, faults = None, self.instrument_faults()
+        now = None
         with contextlib.suppress(Exception):
             now = await self.clock.now_ps()
+        faults = self.instrument_faults(now)
         return {
             "site": self.site,
             "state": self.health(),
