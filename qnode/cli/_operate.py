@@ -110,9 +110,7 @@ class _Session:
             return 0 if self.healthy else 130
 
     async def _run(self, seed: int | None, speed: str | None) -> int:
-        up = lab_up(
-            self.lab_path, self.lab, self.folder, seed=seed, speed=speed, on_exit=self._on_exit, say=self._say
-        )
+        up = lab_up(self.lab_path, self.lab, self.folder, seed=seed, speed=speed, on_exit=self._on_exit, say=say)
         async with up as supervisor, LabConnection(self.lab_path, self.folder) as connection:
             await connection.require_same_lab()
             await connection.await_ready()
@@ -139,8 +137,8 @@ class _Session:
         Raises:
             SupervisorError: that has happened.
         """
-        view = contextlib.nullcontext() if self.as_json or not self.console.is_terminal else self._view()
-        with view as live:
+        shown = self.console.is_terminal and not self.as_json
+        with Live(console=self.console, auto_refresh=False) if shown else contextlib.nullcontext() as live:
             while True:
                 for child in supervisor.children.values():
                     if child.down:
@@ -153,15 +151,10 @@ class _Session:
                     live.update(status_view(document, "Ctrl-C: safe states, then all of it ends"), refresh=True)
                 await asyncio.sleep(REFRESH_S)
 
-    def _view(self) -> Live:
-        return Live(console=self.console, auto_refresh=False)
-
-    def _say(self, text: str) -> None:
-        say(text)
-
     def _on_exit(self, child: Child, code: int) -> None:
         log_event("child died", child=child.name, exit_code=code)
-        say(f"qnode: {child.name} died ({child.how_ended})")
+        # By way of the console, which knows where its live table is.
+        self.console.print(f"qnode: {child.name} died ({child.how_ended})", highlight=False, soft_wrap=True)
 
 
 def _tell_up(lab_path: Path, lab: Lab, folder: Path, as_json: bool, *, already: bool = False) -> None:
