@@ -11,8 +11,8 @@ from _killruns import NODES, PARTIES, SAFE_S, LabAtHand, guard_of, kill, lit, no
 
 RESTART_S = 15.0
 """Wall time within which a daemon that was killed with its guard is up again and has made its instruments safe."""
-LEASE_S = 60.0
-"""Wall time within which the midpoint ends a plan that nobody asks about: 30 s, and more on a busy computer."""
+LEASE_S = 100.0
+"""Wall time within which the midpoint ends a plan that nobody asks about: 60 s, and more on a busy computer."""
 
 
 def guard_events(lab, site):
