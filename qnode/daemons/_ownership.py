@@ -85,7 +85,7 @@ class Ownership:
                 holder = holder_of(self)
                 raise LockedError(
                     f"{what} is owned by another process ({holder or 'which has just let go'})",
-                    hint="stop it with `qnode stop LAB`, or give another data folder with --data",
+                    hint="stop it with `qnode stop LAB`",
                 )
             await asyncio.sleep(LOOK_AGAIN_S)
 
