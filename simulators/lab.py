@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -70,6 +71,8 @@ class SimulatedLab:
         self.instruments = self._build()
         self._couples = _by_role(self.lab, self.instruments)
         self._seed = self.world_file.seed if seed is None else seed
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called when somebody asks at the control endpoint that all of it ends."""
         self.context = self._context()
         self.thread = WorldThread(World(self.context), self.timeline)
         self._servers: list[ClockServer | ControlServer] = []
@@ -88,7 +91,12 @@ class SimulatedLab:
             for host, port in sorted(_clock_endpoints(self.lab)):
                 await self._serve(ClockServer(self.timeline, host, port, offsets))
             host, port = _split("world.control", self.world_file.control)
-            handlers = {"fault": self._fault, "status": self._status, "photons": self._photons}
+            handlers = {
+                "fault": self._fault,
+                "status": self._status,
+                "photons": self._photons,
+                "stop": self._stop_asked,
+            }
             await self._serve(ControlServer(host, port, handlers))
         except BaseException:
             await self.stop()
@@ -166,9 +174,14 @@ class SimulatedLab:
             "streaming": list(status.streaming),
             "failure": status.failure,
             "instruments": {name: instrument.plug_state for name, instrument in self.instruments.items()},
+            "pid": os.getpid(),
             "seed": self._seed,
             "speed": self.timeline.speed,
         }
+
+    async def _stop_asked(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        asyncio.get_running_loop().call_soon(self.on_stop)
+        return {"pid": os.getpid()}
 
     async def _photons(self, request: Mapping[str, Any]) -> dict[str, Any]:
         return {"nodes": await asyncio.to_thread(self.photons)}
@@ -236,6 +249,7 @@ async def _run(lab: SimulatedLab, ready: Callable[[SimulatedLab], None] | None) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     lab.thread.on_crash = crashed
+    lab.on_stop = stopping.set
     await lab.start()
     try:
         if ready is not None:

@@ -74,7 +74,7 @@ class BackgroundRun:
 
     def child(self, name: str) -> psutil.Process:
         """The process of the simulators or of a site."""
-        for one in self.family()[1:]:
+        for one in psutil.Process(self.process.pid).children():
             words = one.cmdline()
             if ("simulate" in words) if name == "simulators" else (name in words):
                 return one

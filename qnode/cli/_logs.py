@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,20 @@ __all__ = ["logs"]
 LOOK_AGAIN_S = 0.5
 
 
-def logs(lab_path: Path, follow: bool, data: Path | None) -> None:
+def logs(lab_path: Path, follow: bool, data: Path | None, as_json: bool) -> None:
     """Print the merged log, and go on with what comes."""
     _, folder = load(lab_path, data)
     if not follow:
-        _print(merged_log(folder))
+        if as_json:
+            sys.stdout.write(json.dumps({"entries": list(merged_log(folder))}) + "\n")
+        else:
+            _print(merged_log(folder), _line)
         return
     tails: dict[Path, int] = {}
     while True:
-        _print(sorted(_new(folder, tails), key=lambda entry: str(entry.get("wall", ""))))
+        entries = sorted(_new(folder, tails), key=lambda entry: str(entry.get("wall", "")))
+        # Without an end there is no one document: one a line.
+        _print(entries, json.dumps if as_json else _line)
         time.sleep(LOOK_AGAIN_S)
 
 
@@ -50,9 +55,9 @@ def _new(folder: Path, tails: dict[Path, int]) -> list[dict[str, Any]]:
     return entries
 
 
-def _print(entries: Iterable[dict[str, Any]]) -> None:
+def _print(entries: Iterable[dict[str, Any]], line: Callable[[dict[str, Any]], str]) -> None:
     for entry in entries:
-        sys.stdout.write(_line(entry) + "\n")
+        sys.stdout.write(line(entry) + "\n")
     sys.stdout.flush()
 
 

@@ -224,10 +224,8 @@ class Session:
 
     def _on_exit(self, child: Child, code: int) -> None:
         """A process died: end the plan now, with its name as the reason."""
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        how = f"{how}: {child.failure}" if child.failure else how
-        log_event("child died", child=child.name, how=how)
-        self._deaths.append(f"{child.name} died ({how})")
+        log_event("child died", child=child.name, how=child.how_ended)
+        self._deaths.append(f"{child.name} died ({child.how_ended})")
         task = asyncio.get_running_loop().create_task(self._abort(self._deaths[-1]))
         self._background.add(task)
         task.add_done_callback(self._background.discard)

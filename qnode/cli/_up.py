@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qnode.cli._lab import simulated_instruments
 from qnode.client import LabConnection
-from qnode.daemons import STOP_S, Child, Supervisor
+from qnode.daemons import STOP_S, Child, Ownership, Supervisor
 from qnode.errors import MisuseError
 from qnode.labfile import Lab, load_world
 
@@ -17,7 +17,9 @@ __all__ = ["lab_up"]
 
 SIMULATORS = "simulators"
 NOTHING_TO_DARKEN_S = 2.0
-"""Wall time that daemons get to leave when all instruments are gone."""
+"""Wall time that daemons, and then their guards, get to leave when all instruments are gone."""
+OWN_S = 1.0
+"""Wall time for another supervisor of this lab to be gone."""
 OnExit = Callable[[Child, int], None]
 
 
@@ -36,6 +38,7 @@ async def lab_up(
 
     Raises:
         MisuseError: the lab is a rack, or half of it runs.
+        LockedError: another process is bringing it up, or taking it down.
         SupervisorError: a process did not come up; all others are stopped.
     """
     if await _is_up(lab_path, folder, seed=seed, speed=speed):
@@ -49,17 +52,24 @@ async def lab_up(
             hint="start each on its own host: " + "; ".join(starts),
         )
     load_world(lab_path)
+    ownership = Ownership.of_lab(folder)
+    await ownership.take(f"lab {lab.lab}", OWN_S)
     supervisor = Supervisor(folder, on_exit)
     try:
         await _start(supervisor, lab_path, lab, folder, seed=seed, speed=speed, say=say)
         yield supervisor
     finally:
-        # The daemons first: they make their instruments safe while these still answer, if they do.
-        daemons = [name for name in supervisor.children if name != SIMULATORS]
-        if daemons:
-            there = supervisor.children[SIMULATORS].pid is not None
-            await supervisor.stop(daemons, within_s=STOP_S if there else NOTHING_TO_DARKEN_S)
-        await supervisor.stop()
+        await _stop(supervisor)
+        ownership.give_back()
+
+
+async def _stop(supervisor: Supervisor) -> None:
+    """The daemons first: they make their instruments safe while these still answer, if they do."""
+    daemons = [name for name in supervisor.children if name != SIMULATORS]
+    if daemons:
+        within_s = STOP_S if supervisor.children[SIMULATORS].pid is not None else NOTHING_TO_DARKEN_S
+        await supervisor.stop(daemons, within_s=within_s, guard_s=within_s)
+    await supervisor.stop()
 
 
 async def _is_up(lab_path: Path, folder: Path, *, seed: int | None, speed: str | None) -> bool:

@@ -187,9 +187,47 @@ def midpoint(
     _guard(_daemon.daemon, "midpoint", lab, name, data, via or [], lifeline_fd, notify_fd)
 
 
+@app.command(hidden=True)
+def guard(
+    lab: LabFile,
+    site: Annotated[str, typer.Argument(help="Node or midpoint.")],
+    words_fd: Annotated[int, typer.Option("--words-fd")],
+    life_fd: Annotated[int, typer.Option("--life-fd")],
+    data: DataFolder = None,
+) -> None:
+    """Make a site's instruments safe when its daemon is gone; daemons start it by themselves."""
+    from qnode.cli import _guard as _guard_process
+
+    _guard(_guard_process.guard, lab, site, data, words_fd, life_fd)
+
+
+@app.command()
+def up(
+    lab: LabFile,
+    detach: Annotated[bool, typer.Option("-d", "--detach", help="Come back when all of it is healthy.")] = False,
+    seed: Seed = None,
+    speed: Speed = None,
+    data: DataFolder = None,
+    json: Json = False,
+    notify_fd: Notify = None,
+) -> None:
+    """Keep a simulated lab up until Ctrl-C; with -d until `qnode stop`."""
+    from qnode.cli import _operate
+
+    _guard(_operate.up, lab, detach, seed, speed, data, json, notify_fd)
+
+
+@app.command()
+def stop(lab: LabFile, data: DataFolder = None, json: Json = False) -> None:
+    """Stop all processes of a lab, instruments safe first; returns when they are gone."""
+    from qnode.cli import _operate
+
+    _guard(_operate.stop, lab, data, json)
+
+
 @app.command()
 def status(lab: LabFile, data: DataFolder = None, json: Json = False) -> None:
-    """Which daemons of a lab answer, and what they are doing."""
+    """Every process and instrument of a lab: its state, its last answer, who holds it."""
     from qnode.cli import _status
 
     _guard(_status.status, lab, data, json)
@@ -224,11 +262,12 @@ def logs(
     lab: LabFile,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
     data: DataFolder = None,
+    json: Json = False,
 ) -> None:
     """The log of all processes, merged."""
     from qnode.cli import _logs
 
-    _guard(_logs.logs, lab, follow, data)
+    _guard(_logs.logs, lab, follow, data, json)
 
 
 @app.command()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import importlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from drivers.roles import Identity
+from qnode.daemons._health import InstrumentHealth, fault_of, is_busy
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.labfile import Site, resolve_address
+from qnode.runs import log_event
 
 __all__ = ["HostError", "InstrumentHost", "extend_driver_path"]
 
@@ -23,6 +27,9 @@ IDENTIFY_S = 10.0
 SAFE_S = 10.0
 CLOSE_S = 5.0
 RESTORE_S = 10.0
+HEALTH_S = 10.0
+LOOK_S = 1.0
+"""Wall time between two looks at an instrument, and age of an answer that is as good as a look while a plan plays."""
 
 
 class HostError(InstrumentError):
@@ -57,13 +64,14 @@ class InstrumentHost:
         self.site_name = site_name
         self.site = site
         self.identities: dict[str, Identity] = {}
+        self.health = {name: InstrumentHealth() for name in site.instruments}
         self._data_folder = data_folder
         self._threads = {
             name: ThreadPoolExecutor(1, thread_name_prefix=f"{site_name}.{name}") for name in site.instruments
         }
         self._instruments: dict[str, Any] = {}
         self._station: Any = None
-        self._set_points: dict[str, dict[Any, Any]] = {}
+        self._set_points: dict[str, dict[str, Any]] = {}
         """Instrument to its set-points: those of the station block, with what was set since by whoever asked us."""
 
     def name_of(self, role: str) -> str:
@@ -80,13 +88,29 @@ class InstrumentHost:
         Raises:
             HostError: with all instruments that failed, one line each.
         """
+        _, failed = await self.try_connect(list(self._threads))
+        if failed:
+            raise HostError("\n".join(failed), hint="is it switched on, and its address right in the lab file?")
+
+    async def try_connect(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """As `connect`, for some of them; gives the names of those that failed, and a line for each."""
         from qcodes.station import Station
 
-        self._station = Station(default=False)
-        self._station.load_config(json.dumps({"instruments": self._blocks()}))
-        results = await asyncio.gather(*(self._connect_one(name) for name in self._threads), return_exceptions=True)
-        if failed := self._failures(results):
-            raise HostError("\n".join(failed), hint="is it switched on, and its address right in the lab file?")
+        if self._station is None:
+            self._station = Station(default=False)
+            self._station.load_config(json.dumps({"instruments": self._blocks()}))
+        results = await asyncio.gather(*(self._connect_one(name) for name in names), return_exceptions=True)
+        left = [name for name, result in zip(names, results, strict=True) if isinstance(result, BaseException)]
+        return left, self._failures(names, results)
+
+    async def watch(self, playing: Callable[[], bool]) -> None:
+        """Look at each instrument again and again, and connect anew what was gone; never returns.
+
+        Args:
+            playing: whether a plan is under way: then nothing is connected anew, and no instrument that answers the
+                plan is asked anything else.
+        """
+        await asyncio.gather(*(self._watch_one(name, playing) for name in self._threads))
 
     async def call(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
         """Call a method of an instrument in its own thread.
@@ -123,7 +147,7 @@ class InstrumentHost:
 
     async def safe_all(self) -> list[str]:
         """Every instrument to its safe state; gives what failed, one line each. Never raises."""
-        return self._failures(await self._on_all("enter_safe_state", SAFE_S))
+        return self._failures(list(self._threads), await self._on_all("enter_safe_state", SAFE_S))
 
     async def close(self) -> None:
         """Close every instrument and end the threads; what hangs is left behind."""
@@ -171,15 +195,92 @@ class InstrumentHost:
     def _spoken(self, name: str, what: str, call: Callable[[], Any]) -> Any:
         """The result of a call to an instrument; what it raises names site and instrument."""
         try:
-            return call()
+            answer = call()
+            self._note(name, what, answer)
+            return answer
+        except MisuseError as error:
+            self._name_whole(name, error)
+            raise
         except QnodeError as error:
-            # A driver knows its short name only; two sites have an `awg`.
-            if error.message.startswith(f"{name} "):
-                error.message = f"{self.site_name}.{error.message}"
+            self._name_whole(name, error)
+            self._doubt(name, what, error)
             raise
         except Exception as error:
+            self._doubt(name, what, error)
             # What a maker's client raises is its own business; here it is an instrument that failed.
             raise InstrumentError(f"{self.site_name}.{name}.{what}: {type(error).__name__}: {error}") from error
+
+    def _name_whole(self, name: str, error: QnodeError) -> None:
+        """A driver knows its short name only; two sites have an `awg`."""
+        if error.message.startswith(f"{name} "):
+            error.message = f"{self.site_name}.{error.message}"
+
+    # --- how they are --------------------------------------------------------------------------------------------
+
+    def _note(self, name: str, method: str, answer: Any) -> None:
+        """A call has succeeded. Reading gives nothing, too, when there is nobody to read from."""
+        if method == "read" and not (answer.data if self._streams(name) else answer):
+            return
+        health = self.health[name]
+        health.answered()
+        if self._streams(name) and health.state in ("connecting", "disconnected", "locked"):
+            health.found("ready")
+
+    def _doubt(self, name: str, method: str, error: BaseException) -> None:
+        health = self.health[name]
+        health.doubted = True
+        if method == "look" or self._streams(name):
+            health.found("locked" if is_busy(error) else "disconnected", _first_line(error))
+
+    def _streams(self, name: str) -> bool:
+        """Whether it talks all the time and can't be asked; its owner reads it and starts it again."""
+        return self.site.rack[name].role == "time_tagger"
+
+    async def _watch_one(self, name: str, playing: Callable[[], bool]) -> None:
+        if self._streams(name):
+            return
+        health = self.health[name]
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if health.state not in ("ready", "degraded"):
+                if not playing():
+                    await self._reconnect(name)
+                continue
+            fresh = health.answered_s is not None and time.monotonic() - health.answered_s < LOOK_S
+            if playing() and fresh and not health.doubted:
+                continue
+            await self._look(name)
+
+    async def _look(self, name: str) -> None:
+        """Ask an instrument how it is; what it says, or that it does not answer, stands in its health."""
+        try:
+            await self._in_thread(name, "look", (), HEALTH_S, self._look_now)
+        except QnodeError as error:
+            self._doubt(name, "look", error)
+
+    def _look_now(self, name: str, _method: str, _args: tuple[Any, ...]) -> None:
+        health = self.health[name]
+        health.asked_s = time.monotonic()
+        try:
+            fault = fault_of(self._instruments[name], self.site.rack[name].role)
+        except Exception as error:
+            self._doubt(name, "look", error)
+        else:
+            health.answered()
+            health.found("degraded" if fault else "ready", fault)
+        finally:
+            health.asked_s = None
+
+    async def _reconnect(self, name: str) -> None:
+        """Connect an instrument as at the start, once it answers again: it may have been without mains."""
+        try:
+            if name in self._instruments:
+                await self._in_thread(name, "identify", (), IDENTIFY_S, self._invoke)
+        except QnodeError:
+            return
+        left, _ = await self.try_connect([name])
+        if not left:
+            log_event("connected again", instrument=f"{self.site_name}.{name}")
 
     def _blocks(self) -> dict[str, Any]:
         blocks = {}
@@ -190,10 +291,10 @@ class InstrumentHost:
             blocks[name] = document
         return blocks
 
-    def _failures(self, results: list[Any]) -> list[str]:
+    def _failures(self, names: Sequence[str], results: list[Any]) -> list[str]:
         """One line, led by its name, for each instrument whose result is an error."""
         lines = []
-        for name, error in zip(self._threads, results, strict=True):
+        for name, error in zip(names, results, strict=True):
             if isinstance(error, BaseException):
                 text, me = " ".join(str(error).split()) or type(error).__name__, f"{self.site_name}.{name}"
                 # A driver knows its short name only.
@@ -202,6 +303,15 @@ class InstrumentHost:
         return lines
 
     async def _connect_one(self, name: str) -> None:
+        try:
+            await self._connect_anew(name)
+        except Exception as error:
+            self._doubt(name, "look", error)
+            raise
+        await self._look(name)
+
+    async def _connect_anew(self, name: str) -> None:
+        self.health[name].found("connecting")
         loading = asyncio.get_running_loop().run_in_executor(self._threads[name], self._load, name)
         try:
             await asyncio.wait_for(loading, CONNECT_S)
@@ -211,7 +321,6 @@ class InstrumentHost:
         await self.call(name, "enter_safe_state", timeout_s=SAFE_S)
 
     def _load(self, name: str) -> None:
-        from qcodes.utils import getattr_indexed
 
         block = self.site.instruments[name]
         module = block.type.rpartition(".")[0]
@@ -221,17 +330,42 @@ class InstrumentHost:
             raise MisuseError(
                 f"driver {block.type} can't be imported: {error}", hint="correct `type:` in the lab file"
             ) from error
+        # One that is there from before is closed first; if it can't be made again, there is none.
+        if (old := self._instruments.pop(name, None)) is not None:
+            with contextlib.suppress(Exception):
+                self._station.close_and_remove_instrument(old)
         instrument = self._station.load_instrument(name, update_snapshot=False)
-        self._set_points[name] = held = {}
+        held = self._set_points.setdefault(name, {})
         for path, options in block.parameters.items():
             if "initial_value" in options:
-                parameter = instrument
-                for part in path.split("."):
-                    parameter = getattr_indexed(parameter, part)
-                held[parameter] = options["initial_value"]
-                parameter.on_set_callback = held.__setitem__
+                parameter = _parameter(instrument, path)
+                parameter.on_set_callback = functools.partial(_hold, held, path)
+                if path in held:
+                    # Connected anew: what was tuned since the first time counts, not the lab file.
+                    parameter.set(held[path])
+                else:
+                    held[path] = options["initial_value"]
         self._instruments[name] = instrument
 
     def _restore(self, name: str, _what: str, _args: tuple[Any, ...]) -> None:
-        for parameter, value in list(self._set_points.get(name, {}).items()):
+        for path, value in list(self._set_points.get(name, {}).items()):
+            parameter = _parameter(self._instruments[name], path)
             self._spoken(name, parameter.name, functools.partial(parameter.set, value))
+
+
+def _parameter(instrument: Any, path: str) -> Any:
+    """The parameter of a key of the station block: ``power``, ``laser1.current``."""
+    from qcodes.utils import getattr_indexed
+
+    for part in path.split("."):
+        instrument = getattr_indexed(instrument, part)
+    return instrument
+
+
+def _hold(held: dict[str, Any], path: str, _parameter: Any, value: Any) -> None:
+    held[path] = value
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error.message if isinstance(error, QnodeError) else error) or type(error).__name__
+    return " ".join(text.split())

@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from qnode.daemons._guard import Guard, load_drivers
 from qnode.daemons._party import Party, stop_with_parent
 from qnode.daemons._supervisor import notify
+from qnode.daemons._systemd import ServiceManager
 from qnode.errors import QnodeError
 
 __all__ = ["run_daemon"]
@@ -32,26 +34,36 @@ def run_daemon(
     # A node daemon folds tags with numpy: no compiler, less memory, the same bits.
     if kind == "node":
         os.environ["QNODE_TAGS_BACKEND"] = "numpy"
+    manager = ServiceManager()
     try:
-        asyncio.run(_run(kind, lab_path, site, data_folder, peers or {}, lifeline_fd, notify_fd))
+        party = _party(kind, lab_path, site, data_folder, peers or {})
+        party.guard = _guarded(party, [fd for fd in (lifeline_fd, notify_fd) if fd is not None])
+        asyncio.run(_run(party, manager, lifeline_fd, notify_fd))
     except QnodeError as error:
         notify(notify_fd, "ERROR=" + " ".join(str(error).splitlines()))
         raise
 
 
-async def _run(
-    kind: str,
-    lab_path: Path,
-    site: str,
-    data_folder: Path,
-    peers: Mapping[str, str],
-    lifeline_fd: int | None,
-    notify_fd: int | None,
-) -> None:
-    party = _party(kind, lab_path, site, data_folder, peers)
+def _guarded(party: Party, not_for_it: list[int]) -> Guard:
+    """A guard beside the daemon, forked when the drivers are loaded and before the first thread is there."""
+    part = party.lab.sites[party.site]
+    load_drivers(party.lab_path, part)
+    guard = Guard(party.lab_path, party.site, part, party.data_folder, not_for_it)
+    guard.fork()
+    return guard
+
+
+async def _run(party: Party, manager: ServiceManager, lifeline_fd: int | None, notify_fd: int | None) -> None:
     if lifeline_fd is not None:
         stop_with_parent(lifeline_fd, party.stopping)
-    party.when_ready = lambda: notify(notify_fd, "READY=1")
+
+    def ready() -> None:
+        notify(notify_fd, "READY=1")
+        manager.tell("READY=1", f"STATUS={party.site}: ready")
+        party.spawn(manager.keep_alive(), "watchdog")
+
+    party.when_ready = ready
+    party.when_stopping = lambda: manager.tell("STOPPING=1", f"STATUS={party.site}: making instruments safe")
     await party.run()
     if party.failure is not None:
         raise party.failure

@@ -42,6 +42,8 @@ from qnode.tags import Tdc1Decoder
 __all__ = ["NodeDaemon", "PlanVoidError"]
 
 READ_S = 0.02
+MOST_PULSE_AGE_S = 3
+"""Lab time in whole seconds after which the next pulse per second is missed."""
 TAGGER_AGAIN_S = 1.0
 """Wall time between two attempts to start a tagger that has failed."""
 LOOK_S = 0.5
@@ -170,6 +172,15 @@ class NodeDaemon(Party):
         if self.state == "ready" and self._labels.last_label is None:
             return f"degraded: {self.host.name_of('time_tagger')} reads no pulse per second"
         return super().health()
+
+    def instrument_faults(self, now_ps: int | None) -> dict[str, str]:
+        """A tagger without the pulse per second is degraded; while a plan plays, the plan itself looks at its pulses."""
+        label, words = self._labels.last_label, ""
+        if label is None:
+            words = "it reads no pulse per second"
+        elif self.plan is None and now_ps is not None and now_ps // PS_PER_S - label > MOST_PULSE_AGE_S:
+            words = f"the last pulse per second came {now_ps // PS_PER_S - label} s ago"
+        return {self.host.name_of("time_tagger"): words} if words else {}
 
     # --- plans -------------------------------------------------------------------------------------------------
 

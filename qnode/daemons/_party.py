@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
 from qnode.clock import ClockError, LabClock
 from qnode.daemons._clock import RenewedClock
+from qnode.daemons._guard import Guard
 from qnode.daemons._host import InstrumentHost, extend_driver_path
+from qnode.daemons._ownership import LockedError, Ownership, holder_of
 from qnode.daemons._parameters import Parameters
 from qnode.daemons._slow import SlowInstruments
 from qnode.daemons._tape import TapeDeck
@@ -39,6 +42,10 @@ SILENT_S = 30.0
 """Wall time for which a party may say nothing before the plan is ended; it speaks every 50 ms."""
 MOST_PROGRAMS = 4
 """Compiled sets that are kept: bases that are drawn anew for each plan make a new one each time."""
+OTHER_S = 1.0
+"""Wall time for another daemon of this site to be gone."""
+GUARD_S = 20.0
+"""Wall time for which a daemon waits for its predecessor's guard, which makes the instruments safe in less."""
 LAST_CALL_PS = 100_000_000_000
 """Who is not armed 0.1 s before T0 voids the plan."""
 
@@ -90,10 +97,14 @@ class Party:
         self.stopping = asyncio.Event()
         self.started_s = time.monotonic()
         self.when_ready: Callable[[], None] = lambda: None
+        self.when_stopping: Callable[[], None] = lambda: None
+        self.guard: Guard | None = None
+        """Makes the instruments safe when this process can't; None: nobody does."""
         self.failure: QnodeError | None = None
         """Why a background part of this daemon ended."""
         self.clock: LabClock
         self.stream: StreamPublisher
+        self._ownership = Ownership.of_site(data_folder, site, "daemon")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._journal: Journal
         self._server: Server
@@ -128,6 +139,7 @@ class Party:
             await self._go_down()
 
     async def _come_up(self) -> None:
+        await self._own()
         # Settlements are batches already: a sync need not wait for company.
         path = self.data_folder / "streams" / f"{self.site}.journal"
         with writing(path):
@@ -146,20 +158,42 @@ class Party:
         await self.host.connect()
         self.tapes.take_up_left_behind()
         await self._ready()
+        self.spawn(self.host.watch(lambda: self.plan is not None), "health of instruments")
         self.state = "ready"
         self.when_ready()
         log_event(
             "ready", lab_time_ps=await self.clock.now_ps(), start_up_s=round(time.monotonic() - self.started_s, 3)
         )
 
+    async def _own(self) -> None:
+        """Have the instruments for this process alone, and a guard that knows it.
+
+        Raises:
+            LockedError: another daemon has them, or a guard is not done with them in time.
+        """
+        try:
+            await self._ownership.take(self.site, OTHER_S)
+        except LockedError:
+            holder = holder_of(self._ownership)
+            if holder is not None and holder.role != "guard":
+                raise
+            await self._ownership.take(self.site, GUARD_S)
+        if self.guard is not None:
+            self.guard.owns()
+            self.spawn(self.guard.watch(), "guard")
+
     async def _go_down(self) -> None:
         self.state = "stopping"
+        self.when_stopping()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for failure in await self.host.safe_all():
             log_event("safe state failed", what=failure)
         await self.host.close()
+        self._ownership.give_back()
+        if self.guard is not None:
+            await self.guard.release()
         await self.leave_bus()
         # Not before the instruments are safe: a slow disk must not keep the light on.
         await self.tapes.close()
@@ -318,10 +352,15 @@ class Party:
         """One word for a person: ``ready``, or what stands in the way of a plan."""
         return self.state
 
+    def instrument_faults(self, now_ps: int | None) -> dict[str, str]:
+        """What this daemon finds wrong in what instruments send, at a lab time: name to words."""
+        return {}
+
     async def _status(self, _params: Any) -> dict[str, Any]:
         now = None
         with contextlib.suppress(Exception):
             now = await self.clock.now_ps()
+        faults = self.instrument_faults(now)
         return {
             "site": self.site,
             "state": self.health(),
@@ -330,8 +369,13 @@ class Party:
             "boot_id": self.stream.boot_id.hex(),
             "lab_time_tai_ms": None if now is None else now // PS_PER_MS,
             "plan": None if self.plan is None else self.plan.plan_id,
+            "host": socket.gethostname(),
+            "guard_pid": None if self.guard is None else self.guard.pid,
+            "owner": self._ownership.held,
             "instruments": {
-                name: f"{who.maker} {who.model} {who.serial}" for name, who in self.host.identities.items()
+                name: {"role": self.lab.sites[self.site].rack[name].role}
+                | health.report(self.host.identities.get(name), faults.get(name, ""))
+                for name, health in self.host.health.items()
             },
         }
 

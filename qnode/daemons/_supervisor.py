@@ -25,8 +25,12 @@ __all__ = ["STOP_S", "Child", "Supervisor", "SupervisorError", "notify"]
 READY_S = 60.0
 STOP_S = 15.0
 """Wall time that a child gets to make its instruments safe."""
+KILLED_S = 5.0
+"""Wall time within which the kernel ends a process that it was told to kill."""
 RESTART_S = 0.5
 START_LIMIT_BURST = 3
+START_LIMIT_INTERVAL_S = 10.0
+"""A child that has been started so many times within so much wall time is not started again."""
 
 
 class SupervisorError(QnodeError):
@@ -53,7 +57,8 @@ class Child:
     """Who must not stop before this one does."""
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Future[None] | None = None
-    starts: int = 0
+    starts: list[float] = field(default_factory=list)
+    """Monotonic times."""
     lifeline: int = -1
     """Writing end of its pipe."""
     said: str = ""
@@ -62,6 +67,8 @@ class Child:
     stopping: bool = field(default=False)
     down: bool = field(default=False)
     """It has ended and is not started again."""
+    how_ended: str = ""
+    """Signal or exit code of its last end, and why, where it said so."""
 
     @property
     def pid(self) -> int | None:
@@ -95,7 +102,8 @@ class Supervisor:
         Args:
             name: what it is called here.
             arguments: the command and its options.
-            restart: start it again when it ends unasked, three times in all.
+            restart: start it again when it fails (a signal, or an exit code that is not 0), unless it was started
+                three times in the last 10 s.
             before: a child that runs and must outlive this one also when this process is killed, as instruments
                 outlive the daemons that make them safe: this one holds the other's pipe too.
 
@@ -131,7 +139,7 @@ class Supervisor:
         finally:
             os.close(lifeline_read)
             os.close(notify_write)
-        child.starts += 1
+        child.starts.append(time.monotonic())
         child.said = ""
         child.ready = asyncio.get_running_loop().create_future()
         self._listen(child, notify_read)
@@ -190,16 +198,20 @@ class Supervisor:
         assert child.process is not None
         code = await child.process.wait()
         self._cut_lifeline(child)
+        # Its last words may still be in the pipe.
+        await asyncio.sleep(0)
+        child.how_ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if child.failure:
+            child.how_ended += f": {child.failure}"
         if child.stopping:
             child.down = True
             return
         log_event("process ended", child=child.name, exit_code=code)
         was_ready = child.ready is not None and child.ready.done()
-        # Its last words may still be in the pipe.
-        await asyncio.sleep(0)
         if self._on_exit is not None and was_ready:
             self._on_exit(child, code)
-        if child.restart and was_ready and child.starts < START_LIMIT_BURST:
+        recent = [start for start in child.starts if time.monotonic() - start < START_LIMIT_INTERVAL_S]
+        if child.restart and code != 0 and was_ready and len(recent) < START_LIMIT_BURST:
             await asyncio.sleep(RESTART_S)
             if not child.stopping:
                 log_event("restarting", child=child.name)
@@ -221,25 +233,32 @@ class Supervisor:
             await asyncio.sleep(RESTART_S / 5)
         await self._await_ready(child)
 
-    async def stop(self, names: Sequence[str] | None = None, *, within_s: float = STOP_S) -> None:
-        """Ask the named children (all) to stop, wait ``within_s`` of wall time, and kill what does not."""
+    async def stop(
+        self, names: Sequence[str] | None = None, *, within_s: float = STOP_S, guard_s: float = STOP_S
+    ) -> None:
+        """Ask the named children (all) to stop, wait ``within_s`` of wall time, and kill what does not.
+
+        A daemon that had to be killed leaves its guard, which gets ``guard_s`` to make the instruments safe.
+        """
         chosen = [self.children[name] for name in (names or list(self.children))]
         for child in chosen:
             child.stopping = True
             if child.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGTERM)
-        await asyncio.gather(*(self._await_end(child, within_s) for child in chosen))
+        await asyncio.gather(*(self._await_end(child, within_s, guard_s) for child in chosen))
 
-    async def _await_end(self, child: Child, within_s: float) -> None:
+    async def _await_end(self, child: Child, within_s: float, guard_s: float) -> None:
         if child.process is not None:
             try:
                 await asyncio.wait_for(child.process.wait(), within_s)
             except TimeoutError:
                 log_event("killed", child=child.name)
+                guards = _children_of(child.process.pid)
                 with contextlib.suppress(ProcessLookupError):
                     child.process.kill()
                 await child.process.wait()
+                await asyncio.gather(*(_end(guard, guard_s) for guard in guards))
         # Also of a child that was interrupted in its making: it stops when it reads this.
         self._cut_lifeline(child)
 
@@ -248,3 +267,29 @@ class Supervisor:
         if child.lifeline >= 0:
             os.close(child.lifeline)
             child.lifeline = -1
+
+
+def _children_of(pid: int) -> list[int]:
+    """Handles (pidfd) of the processes that a process has started itself."""
+    handles = []
+    with contextlib.suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            handles.append(os.pidfd_open(int(child)))
+    return handles
+
+
+async def _end(handle: int, within_s: float) -> None:
+    """Wait for the end of a process that is no child of ours; kill it after ``within_s``. Closes the handle."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(handle, ended.set)
+    try:
+        try:
+            await asyncio.wait_for(ended.wait(), within_s)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            await asyncio.wait_for(ended.wait(), KILLED_S)
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from qnode import __version__
+from qnode._version import __version__
 from qnode.errors import MisuseError
 from qnode.runs._errors import writing
 

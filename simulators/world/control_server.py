@@ -4,6 +4,7 @@
 ``{"op": "fault", "instrument": "alice.awg", "fault": "unplug"}``            ``plug``, and what `faults()` names
 ``{"op": "status"}``                                                        lab time, epoch, rounds, plugs, streams
 ``{"op": "photons"}``                                                       per node: light and microwaves right now
+``{"op": "stop"}``                                                          all simulators end
 ..                                                                          ``{"ok": false, "error": "..."}``
 ==========================================================================  ==========================================
 

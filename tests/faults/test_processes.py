@@ -57,7 +57,8 @@ def test_a_killed_run_leaves_no_process(lab):
     with BackgroundRun(lab, "--heralds", "100000", "--speed", "max") as run:
         run.await_middle()
         family = run.family()
-        assert len(family) == 5
+        # The run, simulators, three daemons, and a guard beside each of these.
+        assert len(family) == 8
         run.process.kill()
         await_condition(lambda: not processes_of(lab.folder), 20.0, "all children stop by themselves")
     # Not torn down but stopped: each daemon had the time to make its instruments safe.

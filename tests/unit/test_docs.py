@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LAB = ROOT / "config" / "two_nodes.yaml"
 TUTORIAL = DOCS / "tutorial" / "first_pairs.md"
-PAGES = [ROOT / "README.md", TUTORIAL, DOCS / "how-to" / "real-instrument.md"]
+PAGES = [ROOT / "README.md", TUTORIAL, DOCS / "how-to" / "real-instrument.md", DOCS / "how-to" / "own-host.md"]
 
 DEMO = (
     "python3 -m venv .venv && .venv/bin/pip install -e . && "

@@ -28,7 +28,7 @@ def commands(group: typer.core.TyperGroup, path: str) -> dict[str, typer.core.Ty
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             found |= commands(command, f"{path} {name}")
-        else:
+        elif not command.hidden:
             found[f"{path} {name}"] = command
     return found
 

@@ -149,7 +149,10 @@ def test_names_complete_and_wrong_ones_list_what_is_there(front):
     assert {"ch1_amp", "ch1", "trip"} <= set(dir(alice.awg))
     assert "ch1.offset" not in dir(alice.awg)
     assert {"offset", "m1"} <= set(dir(alice.awg.ch1))
-    with pytest.raises(AttributeError, match=r"^alice has no instrument 'agw'; it has pulser, awg, tagger$"):
+    with pytest.raises(
+        AttributeError,
+        match=r"^alice has no instrument 'agw'; it has pulser, awg, tagger, lasers, repump, microwave$",
+    ):
         alice.agw  # noqa: B018
     with pytest.raises(AttributeError, match=r"^alice\.awg has no parameter 'amp'; it has ch1, ch1_amp, trip$"):
         alice.awg.amp  # noqa: B018
@@ -177,8 +180,8 @@ def test_links_are_found_by_their_nodes_in_any_order_and_by_name(front):
 
 
 def test_reprs_of_the_rest(front):
-    assert repr(front.node("alice")) == "<node alice: pulser, awg, tagger>"
-    assert repr(front.midpoint("midpoint")) == "<midpoint midpoint: pulser, tagger>"
+    assert repr(front.node("alice")) == "<node alice: pulser, awg, tagger, lasers, repump, microwave>"
+    assert repr(front.midpoint("midpoint")) == "<midpoint midpoint: pulser, tagger, snspd>"
     assert repr(front.node("alice").awg) == "<alice.awg: simulated awg>"
     assert repr(front.node("alice").awg.ch1) == "<alice.awg.ch1: m1, offset>"
     assert repr(front) == f"<Lab two_nodes ({front.path}, connected): alice, bob, midpoint>"

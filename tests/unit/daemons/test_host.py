@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import gc
 import importlib
 import itertools
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +31,7 @@ from qcodes.instrument import Instrument
 from drivers.roles import Identity
 
 log = []
+unplugged, referenceless = set(), set()
 release, hanging = threading.Event(), threading.Event()
 meeting = threading.Barrier(2, timeout=10)
 WAIT_S = 10
@@ -52,6 +55,8 @@ class Box(Instrument):
 
     def identify(self):
         self.note("identify")
+        if self.name in unplugged:
+            raise OSError("nobody there")
         if self.fails == "identify":
             raise OSError("no answer to *IDN?")
         return Identity("maker", "box", self.name, "1.0")
@@ -67,6 +72,12 @@ class Box(Instrument):
         super().close()
         if self.fails == "close":
             raise OSError("gone")
+
+    def reference_locked(self):
+        self.note("asked")
+        if self.name in unplugged:
+            raise OSError("nobody there")
+        return self.name not in referenceless
 
     def add(self, a, b):
         return a + b
@@ -157,7 +168,7 @@ def test_each_instrument_is_made_asked_used_and_closed_in_one_thread_of_its_own(
     run(work, boxes.host(awg="", pulser=""))
     threads = {}
     for name in ("awg", "pulser"):
-        assert boxes.events(name) == ["made", "identify", "safe", "close"]
+        assert boxes.events(name) == ["made", "identify", "safe", "asked", "close"]
         (threads[name],) = {ident for who, _, ident in boxes.module.log if who == name}
     assert threads["awg"] != threads["pulser"] != threading.get_ident()
 
@@ -179,12 +190,29 @@ def test_set_points_come_back_as_they_were_last_set(boxes):
         await host.restore("awg")
 
     run(work, boxes.host(parameters={"level": {"initial_value": 3}}, awg=""))
-    assert boxes.events("awg") == ["made", "level 3", "identify", "safe", "level 3", "level 7", "level 7", "close"]
+    assert boxes.events("awg") == [
+        *("made", "level 3", "identify", "safe", "asked"),
+        *("level 3", "level 7", "level 7", "close"),
+    ]
 
 
 def test_a_parameter_without_an_initial_value_is_nothing_to_restore(boxes):
     run(lambda host: host.restore("awg"), boxes.host(parameters={"level": {"label": "Level"}}, awg=""))
-    assert boxes.events("awg") == ["made", "identify", "safe", "close"]
+    assert boxes.events("awg") == ["made", "identify", "safe", "asked", "close"]
+
+
+def test_what_was_tuned_survives_a_new_connection(boxes):
+    async def work(host: InstrumentHost) -> Any:
+        host._instruments["awg"].parameters["level"].set(7)
+        return await host.try_connect(["awg"])
+
+    assert run(work, boxes.host(parameters={"level": {"initial_value": 3}}, awg="")) == ([], [])
+    assert [event for event in boxes.events("awg") if event.startswith("level")] == [
+        "level 3",
+        "level 7",
+        "level 3",
+        "level 7",
+    ]
 
 
 def test_a_set_point_that_is_refused_names_instrument_and_parameter(boxes, monkeypatch):
@@ -232,8 +260,8 @@ def test_a_call_that_timed_out_while_it_waited_is_still_carried_out(boxes):
         return before, boxes.events("awg")
 
     before, after = run(work, boxes.host(awg=""))
-    assert before == ["made", "identify", "safe"]
-    assert after == ["made", "identify", "safe", "safe"]
+    assert before == ["made", "identify", "safe", "asked"]
+    assert after == ["made", "identify", "safe", "asked", "safe"]
 
 
 def test_what_a_driver_raises_is_an_instrument_error_that_names_it(boxes):
@@ -266,7 +294,7 @@ def test_all_instruments_that_fail_are_listed_one_line_each_and_the_others_are_s
     assert lines[1] == "alice.tagger.identify: OSError: no answer to *IDN?"
     assert lines[2].startswith("alice.laser: driver drivers.nothing_there.Box can't be imported")
     assert len(lines) == 3
-    assert boxes.events("pulser") == ["made", "identify", "safe", "close"]
+    assert boxes.events("pulser") == ["made", "identify", "safe", "asked", "close"]
 
 
 def test_an_instrument_that_does_not_come_up_in_time_is_named(boxes, monkeypatch):
@@ -317,6 +345,104 @@ def test_close_goes_on_when_one_fails_and_ends_the_threads(boxes):
 
     run(work, boxes.host(awg="close", pulser=""))
     assert boxes.events("awg")[-1] == boxes.events("pulser")[-1] == "close"
+
+
+# --- how they are ---------------------------------------------------------------------------------------------------
+
+
+def states(host: InstrumentHost) -> dict[str, str]:
+    return {name: health.state for name, health in host.health.items()}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def watched(host: InstrumentHost, playing: Callable[[], bool] = lambda: False) -> AsyncIterator[None]:
+    watching = asyncio.ensure_future(host.watch(playing))
+    yield
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+
+
+def test_an_instrument_that_was_gone_is_made_anew_and_safe_and_the_others_are_left_alone(boxes, monkeypatch):
+    monkeypatch.setattr(_host, "LOOK_S", 0.01)
+
+    async def work(host: InstrumentHost) -> None:
+        assert states(host) == {"awg": "ready", "pulser": "ready"}
+        async with watched(host):
+            boxes.module.unplugged.add("awg")
+            await until(lambda: host.health["awg"].state == "disconnected")
+            assert host.health["awg"].detail == "nobody there"
+            assert host.health["pulser"].state == "ready"
+            boxes.module.unplugged.clear()
+            await until(lambda: host.health["awg"].state == "ready")
+            assert await host.call("awg", "add", 2, 2) == 4
+
+    run(work, boxes.host(awg="", pulser=""))
+    made = [event for event in boxes.events("awg") if event in ("made", "safe", "close")]
+    assert made == ["made", "safe", "close", "made", "safe", "close"]
+    assert boxes.events("pulser").count("made") == 1
+
+
+def test_an_instrument_that_can_not_be_made_again_is_tried_until_it_can(boxes, monkeypatch):
+    monkeypatch.setattr(_host, "LOOK_S", 0.01)
+    make = boxes.module.Box.__init__
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    async def work(host: InstrumentHost) -> None:
+        async with watched(host):
+            boxes.module.unplugged.add("awg")
+            await until(lambda: host.health["awg"].state == "disconnected")
+            boxes.module.Box.__init__ = refuse
+            boxes.module.unplugged.clear()
+            await until(lambda: host.health["awg"].state == "locked")
+            with pytest.raises(HostError, match=r"alice\.awg is not connected"):
+                await host.call("awg", "add", 1, 1)
+            boxes.module.Box.__init__ = make
+            await until(lambda: host.health["awg"].state == "ready")
+
+    run(work, boxes.host(awg=""))
+
+
+def test_what_an_instrument_says_is_wrong_degrades_it(boxes, monkeypatch):
+    monkeypatch.setattr(_host, "LOOK_S", 0.01)
+
+    async def work(host: InstrumentHost) -> None:
+        async with watched(host):
+            boxes.module.referenceless.add("awg")
+            await until(lambda: host.health["awg"].state == "degraded")
+            boxes.module.referenceless.clear()
+            await until(lambda: host.health["awg"].state == "ready")
+
+    run(work, boxes.host(awg=""))
+
+
+def test_while_a_plan_plays_an_answer_is_enough_and_nothing_is_made_anew(boxes, monkeypatch):
+    monkeypatch.setattr(_host, "LOOK_S", 0.2)
+
+    async def work(host: InstrumentHost) -> None:
+        async with watched(host, lambda: True):
+            asked = boxes.events("awg").count("asked")
+            for _ in range(50):
+                await host.call("awg", "add", 1, 1)
+                await asyncio.sleep(0.01)
+            assert boxes.events("awg").count("asked") == asked
+            # Nobody talks to it any more: it is asked again, and only seen to be gone.
+            boxes.module.unplugged.add("awg")
+            await until(lambda: host.health["awg"].state == "disconnected")
+            boxes.module.unplugged.clear()
+            await asyncio.sleep(0.5)
+            assert states(host) == {"awg": "disconnected"}
+            assert boxes.events("awg").count("made") == 1
+
+    run(work, boxes.host(awg=""))
 
 
 def test_a_lab_without_own_drivers_changes_no_path(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 
+import psutil
 import pytest
 
 from qnode.daemons import Supervisor
@@ -28,6 +29,15 @@ if mode == "stubborn":
 os.write(out, b"READY=1\\n")
 if mode == "dies":
     sys.exit(7)
+if mode == "leaves":
+    sys.exit(0)
+if mode == "guarded":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork() == 0:
+        # Its guard, which takes its time.
+        os.write(out, b"GUARD=%d\\n" % os.getpid())
+        time.sleep(float(words[4]))
+        os._exit(0)
 while os.read(lifeline, 1):
     pass
 print("lifeline ended", flush=True)
@@ -135,7 +145,7 @@ def test_a_child_that_ends_by_itself_is_not_started_again_unless_asked(folder):
         child = await supervisor.start("simulators", ["dies"])
         await until(lambda: child.down)
         assert ends == [7]
-        assert child.starts == 1
+        assert len(child.starts) == 1
         await supervisor.stop()
 
     asyncio.run(body())
@@ -149,7 +159,7 @@ def test_stopped_children_are_not_reported_and_stay_down(folder):
         await supervisor.stop()
         await until(lambda: child.down)
         assert not ends
-        assert child.starts == 1
+        assert len(child.starts) == 1
 
     asyncio.run(body())
 
@@ -160,6 +170,50 @@ def test_a_child_that_does_not_stop_is_killed(folder):
         child = await supervisor.start("alice", ["stubborn"])
         await supervisor.stop(within_s=0.1)
         assert child.process.returncode == -signal.SIGKILL
+
+    asyncio.run(body())
+
+
+def test_a_child_that_leaves_in_order_is_not_started_again(folder):
+    async def body():
+        supervisor = Supervisor(folder)
+        child = await supervisor.start("alice", ["leaves"], restart=True)
+        await until(lambda: child.down)
+        assert len(child.starts) == 1
+        assert child.how_ended == "exit code 0"
+
+    asyncio.run(body())
+
+
+def test_a_child_that_is_killed_now_and_then_is_always_started_again(folder, monkeypatch):
+    monkeypatch.setattr("qnode.daemons._supervisor.START_LIMIT_INTERVAL_S", 0.0)
+
+    async def body():
+        supervisor = Supervisor(folder)
+        child = await supervisor.start("alice", ["good"], restart=True)
+        for _ in range(5):
+            pid = child.pid
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda pid=pid: child.pid not in (None, pid))
+            await supervisor.wait_ready("alice")
+        assert len(child.starts) == 6
+        await supervisor.stop()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(("works_s", "guard_s"), [(0.3, 10.0), (60.0, 0.1)])
+def test_the_guard_of_a_killed_child_is_waited_for_and_then_killed(folder, works_s, guard_s):
+    async def body():
+        supervisor = Supervisor(folder)
+        child = await supervisor.start("alice", ["guarded", str(works_s)])
+        await until(lambda: child.said.startswith("GUARD="))
+        guard = int(child.said.removeprefix("GUARD="))
+        began = time.monotonic()
+        await supervisor.stop(within_s=0.1, guard_s=guard_s)
+        # An orphan that has ended may wait a while to be taken notice of.
+        assert gone(guard) or psutil.Process(guard).status() == psutil.STATUS_ZOMBIE
+        assert time.monotonic() - began < 5.0
 
     asyncio.run(body())
 

@@ -1,0 +1,166 @@
+"""kill -9 of daemons and guards at any moment: dark as the world sees it, and back at work."""
+
+import random
+import signal
+import time
+
+import psutil
+import pytest
+from _faultruns import BackgroundRun, await_condition, dark, processes_of
+from _killruns import NODES, PARTIES, SAFE_S, LabAtHand, guard_of, kill, lit, node_is_dark, seconds_until_dark
+
+RESTART_S = 15.0
+"""Wall time within which a daemon that was killed with its guard is up again and has made its instruments safe."""
+LEASE_S = 100.0
+"""Wall time within which the midpoint ends a plan that nobody asks about: 60 s, and more on a busy computer."""
+
+
+def guard_events(lab, site):
+    return [entry["event"] for entry in lab.log() if entry["site"] == f"{site}.guard"]
+
+
+def test_a_guard_acts_without_a_supervisor_and_is_replaced_when_it_is_killed(lab):
+    lab.start_all()
+    with LabAtHand(lab) as at_hand:
+        guards_act(lab, at_hand)
+
+
+def guards_act(lab, at_hand):
+    # The guard that was forked off the daemon.
+    at_hand.play()
+    await_condition(lambda: lit(lab), 30.0, "both nodes are lit")
+    alice, guard = lab.processes["alice"], guard_of(lab.processes["alice"].pid)
+    kill(alice.pid)
+    seconds_until_dark(lab, "alice", SAFE_S)
+    guard.wait(10)
+    assert guard_events(lab, "alice")[-1] == "made safe"
+    alice.wait(10)
+    lab.start("alice", "node", str(lab.path), "alice")
+    at_hand.await_ready()
+
+    # A killed guard is replaced, and its successor is as good.
+    bob = lab.processes["bob"]
+    first = guard_of(bob.pid)
+    kill(first.pid)
+    await_condition(lambda: not first.is_running(), 10.0, "the first guard is reaped")
+    second = await_condition(lambda: psutil.Process(bob.pid).children(), 10.0, "a second guard")[0]
+    await_condition(lambda: second.name() == "qnode-guard", 20.0, "it is at its post")
+    at_hand.play()
+    await_condition(lambda: lit(lab), 30.0, "both nodes are lit")
+    kill(bob.pid)
+    seconds_until_dark(lab, "bob", SAFE_S)
+    second.wait(10)
+    bob.wait(10)
+
+    # Both killed at once, and nobody to start them again: outputs stay as they were. The next daemon makes them safe.
+    lab.start("bob", "node", str(lab.path), "bob")
+    at_hand.await_ready()
+    at_hand.play()
+    await_condition(lambda: lit(lab), 30.0, "both nodes are lit")
+    bob = lab.processes["bob"]
+    kill(guard_of(bob.pid).pid, bob.pid)
+    bob.wait(10)
+    assert not node_is_dark(lab, "bob")
+    lab.start("bob", "node", str(lab.path), "bob")
+    assert node_is_dark(lab, "bob")
+
+
+class KilledLab:
+    """A lab with a supervisor, of which processes are killed again and again."""
+
+    def __init__(self, lab, at_hand, seed):
+        self.lab, self.at_hand, self.rng = lab, at_hand, random.Random(seed)
+        self.kills = 0
+
+    def cycle(self):
+        """Play, kill at random moments of the plan, and see all of it dark, then ready."""
+        sites = self.at_hand.await_ready()
+        assert self.all_dark()
+        victims = self.rng.sample(PARTIES, 3)
+        daemons, guards = ([sites[victim][kind] for victim in victims] for kind in ("pid", "guard_pid"))
+        self.at_hand.play()
+        # Two sites lose their guards while their daemons go on, at a random moment before or after the first round.
+        self.await_moment(2.0)
+        self.kill(guards[1], guards[2])
+        if self.rng.random() < 0.7:
+            await_condition(lambda: lit(self.lab), 30.0, "both nodes are lit")
+        self.await_moment(0.3)
+        kind = self.rng.choice(("daemon", "guard and daemon", "daemon and midpoint"))
+        if kind == "guard and daemon":
+            # Nobody is left who could: the supervisor's new daemon makes safe when it connects.
+            self.kill(guards[0], daemons[0])
+            self.require_dark(victims[0], RESTART_S)
+        else:
+            midpoint = sites["midpoint"]["pid"]
+            self.kill(*{daemons[0], midpoint} if kind == "daemon and midpoint" else {daemons[0]})
+            self.require_dark(victims[0], SAFE_S)
+        self.at_hand.abort()
+        # The plan is over for whoever was not killed, too.
+        await_condition(self.all_dark, RESTART_S, "both nodes are dark")
+
+    def await_moment(self, most_s):
+        """What is random here is the moment."""
+        moment = time.monotonic() + self.rng.uniform(0.0, most_s)
+        await_condition(lambda: time.monotonic() > moment, most_s + 5.0, "the moment has come")
+
+    def all_dark(self):
+        return dark(self.lab.ask_simulators({"op": "photons"}))
+
+    def kill(self, *pids):
+        kill(*pids)
+        self.kills += len(pids)
+
+    def require_dark(self, victim, within_s):
+        if victim in NODES:
+            seconds_until_dark(self.lab, victim, within_s)
+
+    def until(self, kills):
+        while self.kills < kills:
+            self.cycle()
+        self.at_hand.await_ready()
+
+
+@pytest.fixture
+def killed_lab(lab):
+    def until(seed, kills):
+        done = lab.qnode("up", str(lab.path), "-d", "--data", str(lab.data), "--speed", "max")
+        assert done.returncode == 0, done.stderr
+        with LabAtHand(lab) as at_hand:
+            KilledLab(lab, at_hand, seed).until(kills)
+
+    yield until
+    stopped = lab.qnode("stop", str(lab.path), "--data", str(lab.data))
+    assert stopped.returncode == 0, stopped.stderr
+    assert not processes_of(lab.folder)
+
+
+def test_kills_at_thirty_random_moments(killed_lab):
+    killed_lab(seed=9, kills=30)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 133))
+def test_kills_at_a_thousand_random_moments(killed_lab, seed):
+    killed_lab(seed=seed, kills=31)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_runs_that_end_at_random_moments_leave_a_lab_that_stays_up_dark(lab, seed):
+    """Ctrl-C and SIGTERM: dark when the command has ended; kill -9: when the midpoint misses it."""
+    rng = random.Random(seed)
+    lab.start_all()
+    for number in rng.sample([signal.SIGINT, signal.SIGTERM] * 4 + [signal.SIGKILL], 9):
+        with BackgroundRun(lab, "--heralds", "100000") as run:
+            moment = time.monotonic() + rng.uniform(0.5, 8.0)
+            await_condition(lambda moment=moment: time.monotonic() > moment, 10.0, "the moment has come")
+            run.signal(number)
+            if number == signal.SIGKILL:
+                run.process.wait(10)
+                await_condition(lambda: dark(lab.ask_simulators({"op": "photons"})), LEASE_S, "both nodes are dark")
+            else:
+                assert run.result(timeout_s=30.0)["exit"] == 130
+                assert dark(lab.ask_simulators({"op": "photons"}))
+    with LabAtHand(lab) as at_hand:
+        at_hand.await_ready()
+    assert lab.run("--heralds", "30")["exit"] == 0
