@@ -15,7 +15,7 @@ from typing import Any
 from qnode import __version__
 from qnode.errors import MisuseError
 
-__all__ = ["RunFolder", "find_run", "list_runs"]
+__all__ = ["RunFolder", "find_run", "list_runs", "write_whole"]
 
 VERSIONS_OF = (
     "qcodes",
@@ -59,9 +59,7 @@ class RunFolder:
 
     def write(self, name: str, document: dict[str, Any]) -> None:
         """Write a JSON document whole: readers see the old one or the new one."""
-        draft = self.path / f".{name}.{os.getpid()}"
-        draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        draft.replace(self.path / name)
+        write_whole(self.path / name, json.dumps(document, indent=2) + "\n")
 
     def update(self, **more: Any) -> None:
         """Add to what ``run.json`` says."""
@@ -70,6 +68,17 @@ class RunFolder:
     def close(self, state: str, **more: Any) -> None:
         """Say how the run ended."""
         self.update(state=state, **more)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole: readers see the old one or the new one.
+
+    Raises:
+        OSError: the disk.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
 
 
 def list_runs(data_folder: Path) -> list[dict[str, Any]]:
