@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from qnode.client import Pairs, Progress
 from qnode.errors import QnodeError
 from qnode.heralds import LinkPrograms, rules_of
 from qnode.labfile import Lab, LabFileError, Link, World, lab_hash, load_lab, load_lab_and_world
-from qnode.runs import RunFolder, log_event, read_columns, write_columns, writing
+from qnode.runs import RunFolder, log_event, read_columns, write_columns, write_whole, writing
 from qnode.tags import open_tags
 
 __all__ = ["REPORT", "keep", "opening_facts", "reached", "read_document", "try_report", "write_report"]
@@ -149,7 +148,7 @@ def write_report(run: RunFolder, path: Path) -> Path:
         lost_tapes=lost_tapes,
         round_svg=drawing.read_text(encoding="utf-8") if drawing.exists() else "",
     )
-    _replace(path, report_html(record))
+    write_whole(path, report_html(record))
     return path
 
 
@@ -186,14 +185,7 @@ def _make(run: RunFolder, name: str, text: Callable[[], str | None]) -> None:
     with contextlib.suppress(QnodeError):
         made = text()
     if made is not None:
-        _replace(path, made)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole: readers see the old one or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+        write_whole(path, made)
 
 
 def _link(lab: Lab, facts: dict[str, Any]) -> Link | None:

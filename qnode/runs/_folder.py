@@ -17,7 +17,7 @@ from qnode._version import __version__
 from qnode.errors import MisuseError
 from qnode.runs._errors import writing
 
-__all__ = ["RunFolder", "find_run", "list_runs"]
+__all__ = ["RunFolder", "find_run", "list_runs", "write_whole"]
 
 VERSIONS_OF = (
     "qcodes",
@@ -70,15 +70,7 @@ class RunFolder:
         Raises:
             DataFolderError: the disk is full or does not let us; the old one stays.
         """
-        draft = self.path / f".{name}.{os.getpid()}"
-        with writing(self.path / name):
-            try:
-                draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-                draft.replace(self.path / name)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    draft.unlink(missing_ok=True)
-                raise
+        write_whole(self.path / name, json.dumps(document, indent=2) + "\n")
 
     def update(self, **more: Any) -> None:
         """Add to what ``run.json`` says."""
@@ -91,6 +83,23 @@ class RunFolder:
             DataFolderError: the disk is full or does not let us.
         """
         self.update(state=state, **more)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole: readers see the old one or the new one.
+
+    Raises:
+        DataFolderError: the disk is full or does not let us; the old one stays.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with writing(path):
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
 
 
 def list_runs(data_folder: Path) -> list[dict[str, Any]]:

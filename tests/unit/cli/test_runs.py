@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,38 @@ def test_the_spool_of_a_killed_daemon_counts_and_a_damaged_tape_is_named(run: Ru
     page = write_report(run, run.path / "report.html").read_text(encoding="utf-8")
     assert "Arrival times around the detection window: 1 tags in the window, 0 beside it" in page
     assert "midpoint/tags-bb.parquet" in page
+
+
+# --- the page about all of it ---
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "run-folder.md").read_text(encoding="utf-8")
+
+
+def first_cells(section: str) -> set[str]:
+    """Names in the first column of a section's table."""
+    text = PAGE.split(f"## {section}\n")[1].split("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_the_reference_names_every_column_and_no_other(run: RunFolder) -> None:
+    kept(run)
+    columns = {re.sub("_(alice|bob)$", "_NODE", name) for name in read_columns(run.path / "pairs.parquet")}
+    assert first_cells("pairs.parquet") == columns
+
+
+def test_the_reference_names_what_a_run_says(run: RunFolder) -> None:
+    assert first_cells("run.json") <= {*run.read("run.json"), "reached"}
+
+
+def test_the_snippet_of_the_reference_runs(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept(run)
+    data = run.path.parents[1] / "qnode-data"
+    data.mkdir()
+    (run.path.parent).rename(data / "runs")
+    monkeypatch.chdir(data.parent)
+    (snippet,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(snippet, {})
+    assert capsys.readouterr().out == "2 5.0 ns after the window opens\n"
