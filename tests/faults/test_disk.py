@@ -148,7 +148,9 @@ def test_a_run_on_a_full_disk_ends_with_one_clear_line(lab, site):
         result = run.result()
     assert result["exit"] == 1
     last = result["stderr"].splitlines()[-1]
-    assert last.startswith(f"qnode: the run ended early: {site} died (exit code 1: ")
+    # Which of its journals comes first decides whether it can still say so itself.
+    assert last.startswith("qnode: the run ended early: ")
+    assert f"/streams/{site}." in last
     assert "journal: record " in last
     assert "could not be written: no room left - free space on that disk" in last
     assert "Traceback" not in result["stderr"]
