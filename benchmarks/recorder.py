@@ -20,7 +20,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +62,15 @@ def plan(name: str) -> Plan:
     )  # fmt: skip
 
 
-def daemon(folder: Path, reads: list[bytes] | list[TagBlock], *, live: bool, decode: bool) -> None:
-    """A plan's tags to the end of its spool."""
+def daemon(folder: Path, reads: Sequence[bytes | TagBlock], *, live: bool) -> None:
+    """A plan's tags to the end of its spool; bytes are decoded first."""
     tape = PlanTape(folder, "alice", plan("0"), 0)
     decoder = Tdc1Decoder(prompt=True)
     rates = LiveRates((PHOTONS, SYNC, LINE), lambda _: None)
     views = LiveTags(PHOTONS, SYNC, LINE, 1_000_000_000, 30_000_000, lambda _topic, _payload: None)
     sent = 0
     for read in reads:
-        block = decoder.feed(read) if decode else read
+        block = decoder.feed(read) if isinstance(read, bytes) else read
         tape.put(block)
         sent += len(block)
         if live:
@@ -134,10 +134,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         rows: dict[str, Callable[[], None]] = {
-            "daemon": lambda: daemon(folder, reads, live=True, decode=True),
-            "decode + tape": lambda: daemon(folder, reads, live=False, decode=True),
+            "daemon": lambda: daemon(folder, reads, live=True),
+            "decode + tape": lambda: daemon(folder, reads, live=False),
             "decode": decode,
-            "tape": lambda: daemon(folder, blocks, live=False, decode=False),
+            "tape": lambda: daemon(folder, blocks, live=False),
             "pyarrow": lambda: plain(folder, whole),
         }
         found: dict[str, Any] = measure(rows, options.rounds, len(whole))

@@ -187,7 +187,7 @@ class Engine:
         order = np.argsort(t_ps, kind="stable")
         starts = untimed[np.diff(untimed, prepend=-2) > 1]
         stops = untimed[np.diff(untimed, append=self.plan.rounds + 1) > 1] + 1
-        return TagBlock(t_ps[order], channel[order], np.column_stack((starts, stops)) * period_ps)
+        return TagBlock(t_ps.take(order), channel.take(order), np.column_stack((starts, stops)) * period_ps)
 
     def _herald(self, round_: int, attempt: int, pattern: int, offset_ps: int) -> Herald:
         plan = self.plan
@@ -230,8 +230,12 @@ class Engine:
             rels.append(t_ps - sync_ps[ref - first])
             names.append(np.full(len(ref), channel, np.uint8))
         ref, rel, name = np.concatenate(refs), np.concatenate(rels), np.concatenate(names)
-        order = np.lexsort((rel, ref))
-        return ref[order], rel[order], name[order]
+        if not len(ref):
+            return ref, rel, name
+        # By round, then time. One key, because a stable sort of streams that are sorted each only merges them.
+        low, high = int(rel.min()), int(rel.max())
+        order = np.argsort((ref - first) * (high - low + 1) + (rel - low), kind="stable")
+        return ref.take(order), rel.take(order), name.take(order)
 
     def _take(self, channel: int, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Tags of one input in [first, stop); later ones stay pending."""

@@ -49,7 +49,7 @@ NEVER_PS = 2**63 - 1
 CREEPING_WORDS = 4
 CONTEXT_WORDS = CREEPING_WORDS + 2
 PATTERNS = [[number for number in (1, 2, 3, 4) if pattern >> number - 1 & 1] for pattern in range(16)]
-FIRED = np.array([len(inputs) for inputs in PATTERNS])
+FIRED = np.array([len(inputs) for inputs in PATTERNS], np.uint8)
 """How many inputs a pattern has."""
 INPUT = np.array([inputs + [0] * (4 - len(inputs)) for inputs in PATTERNS], np.uint8)
 """Which they are, in order."""
@@ -166,11 +166,14 @@ class Tdc1Decoder:
         self.horizon_ps = self._shown_last * UNIT_PS
         inputs = words.astype(np.uint8) & 0xF
         fired = FIRED[inputs]
+        if fired.min() == fired.max() == 1:  # a fast stream, mostly
+            self._emitted.append((unwrapped * UNIT_PS, INPUT[:, 0][inputs]))
+            return
         row = np.repeat(np.arange(fired.size), fired)
         if not row.size:
             return
         # Which of its word's inputs a tag is: the how-manieth tag of that word.
-        place = np.arange(row.size) - (np.cumsum(fired) - fired)[row] if fired.max() > 1 else 0
+        place = np.arange(row.size) - (np.cumsum(fired, dtype=np.int64) - fired)[row] if fired.max() > 1 else 0
         self._emitted.append((unwrapped[row] * UNIT_PS, INPUT[inputs[row], place]))
 
     def _resync(self, *, final: bool) -> bool:
@@ -263,9 +266,9 @@ def _judge(words: Words, context: Words) -> _Judged:
     back = (step < 0) | (dummy & after_dummy & (step == 0))
     wrapped = back & (dummy | (step <= -HALF))
     step[back] += WRAP
-    low = (every & np.uint32(0xFF)).astype(np.int64)
+    low = every.astype(np.uint8)
     after_back = np.concatenate(([False], back[:-1]))
-    creeps = np.diff(low, prepend=-2) % 256 == after_back
+    creeps = np.diff(low, prepend=np.uint8(254)) == after_back  # modulo 256, as bytes count
     creeping = after_back & creeps
     for before in range(1, CREEPING_WORDS):
         creeping[before:] &= creeps[:-before]

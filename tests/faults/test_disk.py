@@ -26,7 +26,7 @@ from qnode.tags import read_tags
 
 TAPE_BYTES = 300_000
 """A node's tape is at this size after some 1300 rounds, its journals after some 20 000."""
-SYNC, LINE = 2, 3
+SYNC, LINE, MIDPOINT_SYNC = 2, 3, 3
 ROUND_PS = 1_495_000_000
 
 
@@ -45,9 +45,9 @@ def tape_of(lab, run, site):
     return file
 
 
-def require_syncs(block, rounds):
+def require_syncs(block, rounds, channel=SYNC):
     """The sync of each round is on the tape, or where it would be is marked as missing; gives how many are there."""
-    syncs = block.t_ps[block.channel == SYNC]
+    syncs = block.t_ps[block.channel == channel]
     expected = syncs[0] + np.arange(rounds) * ROUND_PS
     found = np.searchsorted(syncs, expected - 20_000) < np.searchsorted(syncs, expected + 20_000)
     marked = np.zeros(rounds, bool)
@@ -148,11 +148,26 @@ def test_a_run_on_a_full_disk_ends_with_one_clear_line(lab, site):
         result = run.result()
     assert result["exit"] == 1
     last = result["stderr"].splitlines()[-1]
-    assert last.startswith(f"qnode: the run ended early: {site} died (exit code 1: ")
+    # Which of its journals comes first decides whether it can still say so itself.
+    assert last.startswith("qnode: the run ended early: ")
+    assert f"/streams/{site}." in last
     assert "journal: record " in last
     assert "could not be written: no room left - free space on that disk" in last
     assert "Traceback" not in result["stderr"]
     require_heralds_once(lab, result["run"], require_equal_sums(result))
+
+
+def test_a_result_that_can_not_be_written_is_still_told(lab):
+    with BackgroundRun(lab, "--heralds", "100", "--speed", "max") as run:
+        run.await_middle(5_000)
+        limit_files(run.process.pid, 0)
+        result = run.result()
+    assert result["exit"] == 1
+    assert result["ended"] == "done"
+    assert result["heralds"] >= 100
+    last = result["stderr"].splitlines()[-1]
+    assert last.startswith("qnode: ")
+    assert last.endswith("/result.json could not be written: no room left - free space on that disk")
 
 
 def test_kill_9_costs_the_last_second_of_tags_and_the_rest_is_archived_at_the_restart(lab):
@@ -168,6 +183,9 @@ def test_kill_9_costs_the_last_second_of_tags_and_the_rest_is_archived_at_the_re
     ((start, stop),) = block.gaps.tolist()
     assert start == block.t_ps[-1] + 1
     assert stop > start
+    # Rounds that were played and not decided any more are known to be missing at the midpoint.
+    decided = require_syncs(read_tags(tape_of(lab, result["run"], "midpoint")), result["rounds"], MIDPOINT_SYNC)
+    assert 0 < decided <= result["rounds"]
 
     mine = list(own_records(lab, "alice"))
     columns = [m for m in mine if isinstance(m, Column) and m.plan_id == plan]
