@@ -129,7 +129,7 @@ def write_report(run: RunFolder, path: Path) -> Path:
 
     Raises:
         QnodeError: a document of the run can't be read.
-        OSError: the page can't be written.
+        DataFolderError: the page can't be written.
     """
     facts = read_document(run, "run.json")
     lab = _lab(run)

@@ -54,9 +54,9 @@ def show_run(name: str, data: Path, as_json: bool, open_it: bool, html: Path | N
         return
     try:
         report = write_report(run, html or run.path / REPORT)
-    except OSError as error:
+    except DataFolderError as error:
         raise QnodeError(
-            f"the report of {run.run_id} can't be written: {error}", hint="name another file with --html"
+            f"the report of {run.run_id} can't be written: {error.message}", hint="name another file with --html"
         ) from error
     console = Console()
     _print_head(console, facts)
