@@ -16,7 +16,7 @@ from qnode.cli._exit import say
 from qnode.cli._record import REPORT, read_document, write_report
 from qnode.cli._summary import print_accounting, print_result
 from qnode.errors import QnodeError
-from qnode.runs import find_run
+from qnode.runs import DataFolderError, find_run
 from qnode.runs import list_runs as read_runs
 
 __all__ = ["list_runs", "show_run"]

@@ -138,7 +138,7 @@ def test_a_page_elsewhere_leaves_the_folder_without_one(
 
 def test_a_page_that_can_not_be_written_is_one_line(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
-        QnodeError, match=r"the report of 2026.* can't be written: .*page.html could not be .*No such file"
+        QnodeError, match=r"the report of 2026.* can't be .*page.html could not .*No such file"
     ) as caught:
         show(run, capsys, html=run.path / "no" / "page.html")
     assert caught.value.hint == "name another file with --html"
