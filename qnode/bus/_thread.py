@@ -76,8 +76,9 @@ class LoopThread:
             tasks.append(task)
             task.add_done_callback(lambda done: _hand_over(done, outcome))
 
-        self._loop.call_soon_threadsafe(begin)
         try:
+            # In here, too, Ctrl-C must find the way to the cancellation below.
+            self._loop.call_soon_threadsafe(begin)
             self._await(outcome, timeout_s, meanwhile)
             return outcome.result()
         except concurrent.futures.CancelledError:
