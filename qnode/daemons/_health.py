@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from drivers.roles import Identity
 
-__all__ = ["InstrumentHealth", "InstrumentState", "fault_of", "is_busy"]
+__all__ = ["NO_REFERENCE", "InstrumentHealth", "InstrumentState", "fault_of", "is_busy"]
 
 InstrumentState = Literal["disconnected", "connecting", "ready", "degraded", "locked"]
 
+NO_REFERENCE = "its external 10 MHz reference is not in use"
 NO_ANSWER_S = 2.5
 """Wall time after which an instrument that was asked how it is counts as gone, while the driver still waits."""
 
@@ -68,7 +69,7 @@ def fault_of(instrument: Any, role: str) -> str:
         Exception: whatever its driver raises when it does not answer.
     """
     if not instrument.reference_locked():
-        return "its external 10 MHz reference is not in use"
+        return NO_REFERENCE
     if role == "laser":
         for head in instrument.heads:
             state = instrument.head_state(head)

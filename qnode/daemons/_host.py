@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.roles import Identity
-from qnode.daemons._health import InstrumentHealth, fault_of, is_busy
+from qnode.daemons._health import NO_REFERENCE, InstrumentHealth, fault_of, is_busy
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.labfile import Site, resolve_address
 from qnode.runs import log_event
@@ -249,7 +249,11 @@ class InstrumentHost:
             fresh = health.answered_s is not None and time.monotonic() - health.answered_s < LOOK_S
             if playing() and fresh and not health.doubted:
                 continue
+            before = health.detail
             await self._look(name)
+            if health.detail == NO_REFERENCE != before and not playing():
+                # As after mains that were gone for so short a time that nobody saw it. Once: a cable may be missing.
+                await self._reconnect(name)
 
     async def _look(self, name: str) -> None:
         """Ask an instrument how it is; what it says, or that it does not answer, stands in its health."""

@@ -101,6 +101,8 @@ def test_a_lab_up_and_down(lab, operator):
         lambda: operator.not_ready() == dict.fromkeys(without, "disconnected"), 15.0, "all three are seen"
     )
     assert operator.qnode("status").returncode == 1
+    # That a site can't play is not seen in its instruments alone.
+    assert operator.document("status")[1]["sites"]["bob"]["state"].startswith("degraded")
     for name in without:
         operator.fault(name, "plug")
     await_condition(lambda: operator.document("status")[1]["ready"], 30.0, "all of it is ready again")

@@ -417,11 +417,16 @@ def test_what_an_instrument_says_is_wrong_degrades_it(boxes, monkeypatch):
     async def work(host: InstrumentHost) -> None:
         async with watched(host):
             boxes.module.referenceless.add("awg")
+            await until(lambda: boxes.events("awg").count("made") == 2)
             await until(lambda: host.health["awg"].state == "degraded")
+            asked = boxes.events("awg").count("asked")
+            await until(lambda: boxes.events("awg").count("asked") > asked + 3)
             boxes.module.referenceless.clear()
             await until(lambda: host.health["awg"].state == "ready")
 
     run(work, boxes.host(awg=""))
+    # Set up anew, as after a short loss of mains, but once only: a cable may be missing.
+    assert boxes.events("awg").count("made") == 2
 
 
 def test_while_a_plan_plays_an_answer_is_enough_and_nothing_is_made_anew(boxes, monkeypatch):
