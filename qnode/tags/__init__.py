@@ -9,11 +9,19 @@ nor matplotlib.
 from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend
 from qnode.tags._block import RefBlock, TagBlock
-from qnode.tags._clock import ClockModel, PpsClock
+from qnode.tags._clock import ClockModel, PpsClock, apply_clock
 from qnode.tags._coincide import CoincidenceCounter, coincidences
 from qnode.tags._correlate import G2, Correlator, G2Counter, correlate, g2
 from qnode.tags._decode import FORMATS, Decoder, decoder
-from qnode.tags._files import FILE_FORMATS, TagFile, merge_files, open_tags, read_tags, write_tags
+from qnode.tags._files import (
+    FILE_FORMATS,
+    TagFile,
+    TruncatedFileWarning,
+    merge_files,
+    open_tags,
+    read_tags,
+    write_tags,
+)
 from qnode.tags._histogram import RoundCounter, RoundStatistics, round_statistics, start_multi_stop
 from qnode.tags._order import DeadTime, Delay, dead_time, delay, merge
 from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of_files
@@ -49,7 +57,9 @@ __all__ = [
     "TagBlock",
     "TagFile",
     "Tdc1Decoder",
+    "TruncatedFileWarning",
     "WindowTrain",
+    "apply_clock",
     "click_patterns",
     "coincidences",
     "coincidences_of_files",

@@ -36,7 +36,7 @@ def merge(blocks: Sequence[TagBlock], *, backend: Backend = "auto") -> TagBlock:
     parts = []
     for index, block in enumerate(blocks):
         try:
-            as_times("t_ps", block.t_ps)
+            as_times("t_ps", block.checked().t_ps)
         except MisuseError as error:
             raise MisuseError(
                 f"block {index}: {error.message}", hint=error.hint, block=index, **error.context
@@ -91,7 +91,7 @@ class Delay:
         Raises:
             MisuseError: unsorted tags; names the index.
         """
-        as_times("t_ps", block.t_ps)
+        as_times("t_ps", block.checked().t_ps)
         if len(block):
             if self._newest is not None and int(block.t_ps[0]) < self._newest:
                 raise MisuseError(

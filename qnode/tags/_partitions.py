@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +94,11 @@ def _totals(counter: Correlator | G2Counter | CoincidenceCounter) -> list[Int64]
 
 
 def _read(groups: Iterable[_Group]) -> TagBlock:
-    blocks = [
-        block
-        for group in groups
-        for block in read_parquet(Path(group.path), group.tags, range(group.index, group.index + 1), gaps=False)
-    ]
+    blocks: list[TagBlock] = []
+    for path, of_file in groupby(groups, key=lambda group: group.path):
+        chosen = list(of_file)
+        rows = max(group.tags for group in chosen)
+        blocks += read_parquet(Path(path), rows, [group.index for group in chosen])
     return TagBlock.concat(blocks)
 
 
@@ -115,8 +115,8 @@ def _parts(paths: Sequence[str | Path], reach_ps: int, part_tags: int) -> list[_
     for path in paths:
         absolute = str(Path(path).absolute())
         rows = parquet_info(Path(path))[1]
-        groups += [_Group(absolute, index, *row) for index, row in enumerate(rows) if row[0]]
-        gaps += parquet_gaps(Path(path))
+        groups += [_Group(absolute, *row) for row in rows]
+        gaps += [(start, end) for start, end in parquet_gaps(Path(path)).tolist()]
     groups.sort(key=lambda group: (group.first_ps, group.last_ps))
     for earlier, later in pairwise(groups):
         if later.first_ps < earlier.last_ps:

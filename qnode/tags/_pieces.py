@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, unsorted_at
 from qnode.tags._block import TagBlock
 
-__all__ = ["Cutter", "Tail", "check_channel", "refuse_unsorted"]
+__all__ = ["Cutter", "Tail", "check_channel", "gaps_in_time", "refuse_unsorted"]
 
 
 def check_channel(channel: int) -> int:
@@ -34,7 +35,11 @@ class Cutter:
         """(t_ps, channel, after a gap?) of the parts of a block between its gaps.
 
         A gap that reaches back before the block cuts at its end only: what was handed out is handed out.
+
+        Raises:
+            MisuseError: a channel 0; names its index.
         """
+        block.checked()
         gaps = sorted([*self._ahead, *map(tuple, block.gaps.tolist())])
         if not len(block):
             self._ahead = gaps
@@ -52,6 +57,28 @@ class Cutter:
             cut = True
         self._ahead = [gap for gap in gaps if gap[1] > last]
         yield block.t_ps[begin:], block.channel[begin:], cut
+
+
+def gaps_in_time(blocks: Iterable[TagBlock], gaps: Int64) -> Iterator[TagBlock]:
+    """The blocks of a file whose gaps are known beforehand: each gap goes with the first block that reaches its start.
+
+    So no tag is handed out before the gap that it lies in, and counts do not depend on the size of the blocks, also
+    where the instrument's decoder found the gap late.
+
+    Args:
+        blocks: sorted blocks; their own gaps are left out.
+        gaps: all gaps of the file, shape (m, 2).
+    """
+    gaps = gaps[np.lexsort((gaps[:, 1], gaps[:, 0]))]
+    done = 0
+    for block in blocks:
+        reached = done
+        if len(block):
+            reached = max(done, int(np.searchsorted(gaps[:, 0], block.t_ps[-1], "right")))
+        yield replace(block, gaps=gaps[done:reached]) if reached > done or len(block.gaps) else block
+        done = reached
+    if done < len(gaps):
+        yield TagBlock(np.empty(0, np.int64), np.empty(0, np.uint8), gaps[done:])
 
 
 class Tail:

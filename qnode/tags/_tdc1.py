@@ -71,6 +71,8 @@ class Tdc1Decoder:
         """As ``horizon_ps``, but without the words that a prompt decoder handed on before others confirmed them."""
         self.dropped_bytes = 0
         """Bytes that belonged to no trustworthy word."""
+        self.cut_bytes = 0
+        """Bytes of a word that the end cut, known after `finish`."""
         self._rest = b""
         self._last: int | None = None  # unwrapped time of the last trusted word, in units of 2 ns
         self._context = np.empty(0, np.uint32)  # the last trusted words
@@ -98,6 +100,8 @@ class Tdc1Decoder:
         if self._lost:
             self._gaps.append((self._gap_from, NEVER_PS))
             self._lost = False
+        else:
+            self.cut_bytes = len(self._rest)
         self.dropped_bytes += len(self._rest)
         self._rest = b""
         return self._take()
