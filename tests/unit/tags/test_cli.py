@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from qnode.cli.tags import app
 from qnode.tags import Axis, TagBlock, count_rates, g2, read_tags, start_multi_stop, write_tags
+from qnode.tags._columns import ArrowWriter
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -46,7 +47,10 @@ def test_info_says_what_is_in_a_truncated_file(ptu: Path) -> None:
 
 def test_info_finds_unsorted_tags_and_gaps(tmp_path: Path) -> None:
     path = tmp_path / "run.arrow"
-    write_tags(path, [TagBlock.from_arrays([5, 4], [1, 1]), TagBlock.from_arrays([9], [1], gaps=[(6, 2**63 - 1)])])
+    writer = ArrowWriter(path)
+    for block in (TagBlock.from_arrays([5, 4], [1, 1]), TagBlock.from_arrays([9], [1], gaps=[(6, 2**63 - 1)])):
+        writer.write(block)
+    writer.close()
     document = json.loads(call("info", path, "--json")[0])["files"][0]
     assert document["time_goes_back_at"] == 1
     assert document["gaps"] == [[6, 2**63 - 1]]
