@@ -22,9 +22,15 @@ from qnode.tags._files import (
     read_tags,
     write_tags,
 )
-from qnode.tags._histogram import RoundCounter, RoundStatistics, round_statistics, start_multi_stop
+from qnode.tags._histogram import (
+    RoundCounter,
+    RoundStatistics,
+    round_statistics,
+    start_multi_stop,
+    start_multi_stop_counter,
+)
 from qnode.tags._order import DeadTime, Delay, dead_time, delay, merge
-from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of_files
+from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of_files, start_multi_stop_of_files
 from qnode.tags._rates import Counts, RateCounter, count_rates
 from qnode.tags._recorder import Recorder, RecorderState
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
@@ -79,5 +85,7 @@ __all__ = [
     "read_tags",
     "round_statistics",
     "start_multi_stop",
+    "start_multi_stop_counter",
+    "start_multi_stop_of_files",
     "write_tags",
 ]

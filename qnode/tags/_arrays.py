@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,27 @@ import numpy.typing as npt
 
 from qnode.errors import MisuseError
 
-__all__ = ["Int32", "Int64", "UInt8", "as_channel", "as_int64", "as_times", "same_length", "unsorted_at"]
+__all__ = ["Int32", "Int64", "UInt8", "as_channel", "as_int", "as_int64", "as_times", "same_length", "unsorted_at"]
 
 CHUNK = 1 << 15
 
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 UInt8 = npt.NDArray[np.uint8]
+
+
+def as_int(name: str, value: object) -> int:
+    """A whole number as Python's int.
+
+    Raises:
+        MisuseError: a float, or no number at all.
+    """
+    try:
+        return index(value)  # type: ignore[arg-type]  # whatever a caller gives
+    except TypeError:
+        raise MisuseError(
+            f"{name} is {value!r}, no integer", hint="times are whole picoseconds, channels whole numbers"
+        ) from None
 
 
 def as_int64(name: str, values: npt.ArrayLike) -> Int64:
@@ -35,8 +50,8 @@ def as_int64(name: str, values: npt.ArrayLike) -> Int64:
             hint="times are integer picoseconds; float seconds lose 1 ps after 2.5 hours",
         )
     if array.dtype == np.uint64 and bool((array > np.uint64(2**63 - 1)).any()):
-        index = int(np.argmax(array > np.uint64(2**63 - 1)))
-        raise MisuseError(f"{name}[{index}] = {array[index]} does not fit in int64", index=index)
+        at = int(np.argmax(array > np.uint64(2**63 - 1)))
+        raise MisuseError(f"{name}[{at}] = {array[at]} does not fit in int64", index=at)
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
@@ -55,11 +70,11 @@ def as_channel(values: npt.ArrayLike) -> UInt8:
         raise MisuseError(f"channel is {array.dtype}, not an integer array")
     # a uint8 can be wrong by 0 only: one pass over a byte a tag
     if int(array.min()) < 1 or (array.dtype != np.uint8 and int(array.max()) > 255):
-        index = int(np.argmax((array < 1) | (array > 255)))
+        at = int(np.argmax((array < 1) | (array > 255)))
         raise MisuseError(
-            f"channel[{index}] = {array[index]} is out of range",
+            f"channel[{at}] = {array[at]} is out of range",
             hint="channels are 1..255, as printed on the instrument",
-            index=index,
+            index=at,
         )
     return np.ascontiguousarray(array, dtype=np.uint8)
 
@@ -75,13 +90,13 @@ def same_length(**arrays: npt.NDArray[Any]) -> None:
         raise MisuseError("lengths differ: " + ", ".join(f"{name} {size}" for name, size in lengths.items()))
 
 
-def unsorted_at(name: str, array: Int64, index: int, *, strict: bool = False) -> MisuseError:
-    """The error for times that go back at ``index`` (to be raised by the caller)."""
+def unsorted_at(name: str, array: Int64, at: int, *, strict: bool = False) -> MisuseError:
+    """The error for times that go back at index ``at`` (to be raised by the caller)."""
     order = "strictly increasing" if strict else "sorted"
     return MisuseError(
-        f"{name} is not {order}: {name}[{index}] = {array[index]} after {array[index - 1]}",
+        f"{name} is not {order}: {name}[{at}] = {array[at]} after {array[at - 1]}",
         hint="sort or merge the streams first (qnode.tags.merge)",
-        index=index,
+        index=at,
     )
 
 

@@ -173,7 +173,8 @@ class TagFile:
         self._note_truncation((self.size_bytes - header.records_at) % 4)
         promised = header.tags.get("TTResult_NumberOfRecords", 0)
         if found < promised:
-            self.truncation = f"the header promises {promised} records, {found} whole ones are there"
+            parts = [self.truncation, f"the header promises {promised} records, {found} whole ones are there"]
+            self.truncation = "; ".join(filter(None, parts))
 
     def _read_flat(self, file: BinaryIO, tags: int) -> Iterator[TagBlock]:
         decode = _flat.flat_decoder(self.format, self.path, self._channel, self._ref_period_ps)

@@ -8,18 +8,19 @@ from dataclasses import replace
 import numpy as np
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64, UInt8, unsorted_at
+from qnode.tags._arrays import Int64, UInt8, as_int, unsorted_at
 from qnode.tags._block import TagBlock
 
-__all__ = ["Cutter", "Tail", "check_channel", "gaps_in_time", "refuse_unsorted"]
+__all__ = ["Cutter", "Presence", "Tail", "check_channel", "gaps_in_time", "refuse_absent", "refuse_unsorted"]
 
 
 def check_channel(channel: int) -> int:
     """The channel, when it is one.
 
     Raises:
-        MisuseError: outside 1..255.
+        MisuseError: no integer, or outside 1..255.
     """
+    channel = as_int("channel", channel)
     if not 1 <= channel <= 255:
         raise MisuseError(f"channel {channel} is out of range", hint="channels are 1..255")
     return channel
@@ -86,13 +87,13 @@ class Tail:
 
     def __init__(self, reach_ps: int) -> None:
         self.reach_ps = reach_ps
+        self._last: int | None = None
         self.clear()
 
     def clear(self) -> None:
-        """Forget all: a gap."""
+        """Forget the tags: a gap. Time does not go back over one either."""
         self.t_ps: Int64 = np.empty(0, np.int64)
         self.channel: UInt8 = np.empty(0, np.uint8)
-        self._last: int | None = None
 
     def check(self, t_ps: Int64) -> None:
         """Refuse a block that starts before the last one's end.
@@ -119,6 +120,30 @@ class Tail:
         old = int(np.searchsorted(self.t_ps, oldest, "right"))
         self.t_ps = np.concatenate((self.t_ps[old:], t_ps))
         self.channel = np.concatenate((self.channel[old:], channel))
+
+
+class Presence:
+    """Which of the channels that are asked for have come, and what else has, for as long as one is missing.
+
+    Args:
+        channels: what is asked for.
+    """
+
+    def __init__(self, channels: Iterable[int]) -> None:
+        self.missing = set(channels)
+        self.seen = np.zeros(256, np.bool_)
+
+    def feed(self, channel: UInt8) -> None:
+        """Look at the channels of a block; costs nothing once all have come."""
+        if self.missing:
+            self.seen |= np.bincount(channel, minlength=256) > 0
+            self.missing = {wanted for wanted in self.missing if not self.seen[wanted]}
+
+
+def refuse_absent(wanted: int, seen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> MisuseError:
+    """The error for a channel without tags, with those that have some (``seen``, shape (256,)); to be raised."""
+    there = ", ".join(map(str, np.flatnonzero(seen).tolist())) or "none"
+    return MisuseError(f"channel {wanted} has no tags", hint=f"channels with tags: {there}", channel=wanted)
 
 
 def refuse_unsorted(t_ps: Int64) -> MisuseError:
