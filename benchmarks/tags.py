@@ -7,7 +7,8 @@ All rows are interleaved over the rounds, so that a busy machine hurts them alik
 sides: whatever else runs on a machine only adds time, so the best is nearest to what the code and the machine can do, and
 it repeats from run to run where the median does not. The median stands beside it and says how busy the machine was; on a
 quiet one both meet the targets. With ``--cpu`` the time is that of the processor (all threads), not of the wall: for machines
-that others keep busy; what waits for a disk looks too good then. ``w`` is the sum of the int64 array of the times (8 bytes a tag), the limit of reading it once.
+that others keep busy; what waits for a disk looks too good then. ``w`` is the sum of the int64 array of the times (8 bytes
+a tag), the limit of reading it once.
 
 * stream A: 2 channels, 2 Mcps each and 0.5 Mcps pairs with 100 ps jitter; B: 4 channels, twice that;
   C: B and a 1 MHz trigger. All of ``--tags`` tags.

@@ -9,7 +9,7 @@ import numpy as np
 
 from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, as_int, unsorted_at
-from qnode.tags._block import TagBlock
+from qnode.tags._block import TagBlock, as_gaps
 
 __all__ = ["Cutter", "Presence", "Tail", "check_channel", "gaps_in_time", "refuse_absent", "refuse_unsorted"]
 
@@ -67,16 +67,21 @@ def gaps_in_time(blocks: Iterable[TagBlock], gaps: Int64) -> Iterator[TagBlock]:
     where the instrument's decoder found the gap late.
 
     Args:
-        blocks: sorted blocks; their own gaps are left out.
-        gaps: all gaps of the file, shape (m, 2).
+        blocks: sorted blocks; gaps of theirs that are not known yet (a file that still grows) stay with them.
+        gaps: the gaps of the file, shape (m, 2).
     """
     gaps = gaps[np.lexsort((gaps[:, 1], gaps[:, 0]))]
+    known = set(map(tuple, gaps.tolist()))
     done = 0
     for block in blocks:
         reached = done
         if len(block):
             reached = max(done, int(np.searchsorted(gaps[:, 0], block.t_ps[-1], "right")))
-        yield replace(block, gaps=gaps[done:reached]) if reached > done or len(block.gaps) else block
+        if reached > done or len(block.gaps):
+            new = [gap for gap in block.gaps.tolist() if tuple(gap) not in known]
+            yield replace(block, gaps=np.concatenate((gaps[done:reached], as_gaps(new))))
+        else:
+            yield block
         done = reached
     if done < len(gaps):
         yield TagBlock(np.empty(0, np.int64), np.empty(0, np.uint8), gaps[done:])

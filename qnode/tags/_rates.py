@@ -47,7 +47,13 @@ class Counts:
             return np.where(self.live_ps > 0, 1e12 * self.counts.T / self.live_ps, np.nan).T
 
     def plot(self, path: str | Path | None = None, axes: Axes | None = None) -> Axes:
-        """Draw the rates; with ``path`` also save the picture."""
+        """Draw the rates; with ``path`` also save the picture.
+
+        Raises:
+            MisuseError: there are no tags.
+        """
+        if not self.channels.size:
+            raise MisuseError("there are no count rates to draw: no tags")
         from qnode.tags._plot import draw_rates
 
         edges_ps = np.append(self.start_ps, self.start_ps[-1:] + self.bin_ps)

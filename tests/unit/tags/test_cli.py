@@ -165,3 +165,14 @@ def test_convert_reads_references(tmp_path: Path) -> None:
     call("convert", source, "-o", out, "--from", "idq_u64_ref", "--ref-period-ps", 1000)
     assert read_tags(out).t_ps.tolist() == [1005, 2007]
     assert "--ref-period-ps" in call("info", source, "--from", "idq_u64_ref", code=2)[1]
+
+
+def test_rates_of_a_file_with_gaps_and_of_an_empty_one(tmp_path: Path) -> None:
+    path, out = tmp_path / "run.parquet", tmp_path / "rates.png"
+    write_tags(path, TagBlock.from_arrays([10, 250, 460], [1, 1, 2], gaps=[(90, 310)]))
+    assert json.loads(call("plot", path, "--every-ps", 100, "-o", out, "--json")[0])["counts"] == 2
+    assert out.read_bytes().startswith(PNG)
+    out.unlink()
+    write_tags(path, TagBlock.from_arrays([], []))
+    assert "no count rates to draw: no tags" in call("plot", path, "-o", out, code=2)[1]
+    assert "channel 1 has no tags - channels with tags: none" in call("plot", path, "--g2", 1, 2, "-o", out, code=2)[1]

@@ -309,6 +309,17 @@ def test_a_spool_cut_anywhere_gives_its_whole_batches(tmp_path: Path) -> None:
         read_tags(path)
 
 
+def test_gaps_of_a_spool_that_grows_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.arrow"
+    with path.open("wb", buffering=0) as sink:
+        writer = ArrowWriter(sink)
+        writer.write(TagBlock.from_arrays([10], [1]))
+        writer.write(TagBlock.from_arrays([20], [1], gaps=[(5, 8)]))
+        blocks = open_tags(path).blocks()  # knows the gaps up to here
+        writer.write(TagBlock.from_arrays([30], [1], gaps=[(21, 25)]))
+        assert [block.gaps.tolist() for block in blocks] == [[[5, 8]], [], [[21, 25]]]
+
+
 def test_idq_files_take_their_channel_from_the_name(tmp_path: Path) -> None:
     block = TagBlock.from_arrays([5, 7, 2**50], [3, 3, 3])
     for name in ("timestamps_C3.bin", "timestamps_C3.txt"):
