@@ -13,6 +13,8 @@ from qnode.tags._block import TagBlock, as_gaps
 
 __all__ = ["Cutter", "Presence", "Tail", "check_channel", "gaps_in_time", "refuse_absent", "refuse_unsorted"]
 
+HEAD = 4096
+
 
 def check_channel(channel: int) -> int:
     """The channel, when it is one.
@@ -139,10 +141,11 @@ class Presence:
         self.seen = np.zeros(256, np.bool_)
 
     def feed(self, channel: UInt8) -> None:
-        """Look at the channels of a block; costs nothing once all have come."""
-        if self.missing:
-            self.seen |= np.bincount(channel, minlength=256) > 0
-            self.missing = {wanted for wanted in self.missing if not self.seen[wanted]}
+        """Look at the channels of a block; costs nothing once all have come, as they mostly have after a few tags."""
+        for part in (channel[:HEAD], channel):
+            if self.missing:
+                self.seen |= np.bincount(part, minlength=256) > 0
+                self.missing = {wanted for wanted in self.missing if not self.seen[wanted]}
 
 
 def refuse_absent(wanted: int, seen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> MisuseError:
