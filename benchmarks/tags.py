@@ -62,7 +62,7 @@ TRAIN = WindowTrain(0, PERIOD_PS, 1, PERIOD_PS)
 ARRIVALS = Axis(0, 1000, 1000)
 SETS = [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)]
 TRIGGER = 5
-STREAM_BLOCK = 1 << 17
+STREAM_BLOCK = 1 << 18  # what `open_tags` hands out
 
 WARM = """
 import time
