@@ -175,4 +175,6 @@ def test_rates_of_a_file_with_gaps_and_of_an_empty_one(tmp_path: Path) -> None:
     out.unlink()
     write_tags(path, TagBlock.from_arrays([], []))
     assert "no count rates to draw: no tags" in call("plot", path, "-o", out, code=2)[1]
-    assert "channel 1 has no tags - channels with tags: none" in call("plot", path, "--g2", 1, 2, "-o", out, code=2)[1]
+    assert (
+        "channel 1 has no tags - channels with tags: none" in call("plot", path, "--g2", 1, 2, "-o", out, code=2)[1]
+    )
