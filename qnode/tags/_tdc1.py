@@ -151,7 +151,8 @@ class Tdc1Decoder:
         if breaks.size:
             # The words just before the chain may be made of the remains of two.
             before = [*self._recent, *unwrapped[: breaks[-1]][-REACH_BACK_WORDS:].tolist()]
-            self._chain_from = before[-min(len(before), CREEPING_WORDS)] if before else 0
+            # The first words after a gap: what comes before them is what the gap began with.
+            self._chain_from = before[-min(len(before), CREEPING_WORDS)] if before else self._base
         self._last = int(unwrapped[-1])
         self._context = np.concatenate((self._context, words[-CONTEXT_WORDS:]))[-CONTEXT_WORDS:]
         self._recent.extend(unwrapped[-REACH_BACK_WORDS:].tolist())

@@ -114,7 +114,6 @@ def test_lost_bytes_cost_the_same_tags_in_blocks_of_any_size(
     data = without(tdc1_bytes(seed, 600, mean_units), losses)
     path = as_file(tmp_path_factory.mktemp("split"), format, data, chunk)
     whole = read_tags(path)
-    assert len(losses) > 1 or len(whole.gaps) == len(losses)  # two losses of four bytes in all may be none
     for backend in ("numpy", "numba"):
         assert counts(open_tags(path).blocks(tags), backend) == counts([whole], backend)
 
