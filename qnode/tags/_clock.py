@@ -6,6 +6,7 @@ picosecond: with 100 ppm over a day the error stays below 0.01 ps.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,9 @@ import numpy as np
 from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, as_times
 from qnode.tags._block import TagBlock
-from qnode.tags._pieces import check_channel
+from qnode.tags._pieces import Cutter, check_channel
 
-__all__ = ["ClockModel", "PpsClock"]
+__all__ = ["ClockModel", "PpsClock", "apply_clock"]
 
 NEVER_PS = 2**63 - 1
 MAX_SKEW = 1e-3
@@ -76,6 +77,7 @@ class PpsClock:
         self._pulses: list[int] = []  # instrument time
         self._labels: list[int] = []  # lab time
         self._held = TagBlock.from_arrays([], [])
+        self._cutter = Cutter()
         self.refused = 0
         """Pulses that fitted no second."""
 
@@ -85,10 +87,11 @@ class PpsClock:
         Raises:
             MisuseError: unsorted tags.
         """
-        as_times("t_ps", block.t_ps)
+        as_times("t_ps", block.checked().t_ps)
         held = TagBlock.concat([self._held, block])
-        for pulse in block.t_ps[block.channel == self._channel].tolist():
-            self._accept(pulse)
+        for t_ps, channel, _ in self._cutter.pieces(block):  # what a gap holds may be no pulse
+            for pulse in t_ps[channel == self._channel].tolist():
+                self._accept(pulse)
         known = 0
         if len(self._pulses) >= 2:
             known = int(np.searchsorted(held.t_ps, self._pulses[-1], "left"))
@@ -137,3 +140,15 @@ class PpsClock:
         missing = (labels[at + 1] - labels[at]) - length
         shift = np.rint(elapsed * (missing / length)).astype(np.int64)
         return np.where(t_ps == NEVER_PS, t_ps, labels[at] + elapsed + shift)
+
+
+def apply_clock(blocks: Iterable[TagBlock], clock: ClockModel | PpsClock) -> Iterator[TagBlock]:
+    """Blocks of a stream on lab time, to the end of the stream.
+
+    Raises:
+        MisuseError: unsorted tags, or fewer than two good pulses.
+    """
+    for block in blocks:
+        yield clock.apply(block) if isinstance(clock, ClockModel) else clock.feed(block)
+    if isinstance(clock, PpsClock):
+        yield clock.finish()

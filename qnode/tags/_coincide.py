@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64, UInt8, as_times
+from qnode.tags._arrays import Int64, UInt8, as_int, as_times
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
 from qnode.tags._pieces import Cutter, Tail, check_channel, refuse_unsorted
 
 __all__ = ["CoincidenceCounter", "coincidences"]
+
+MAX_COUNT = 1 << 62
 
 
 class CoincidenceCounter:
@@ -36,6 +38,7 @@ class CoincidenceCounter:
     """
 
     def __init__(self, sets: Sequence[Sequence[int]], window_ps: int, *, backend: Backend = "auto") -> None:
+        window_ps = as_int("window_ps", window_ps)
         if not 1 <= window_ps <= 1 << 50:
             raise MisuseError(f"window_ps is {window_ps}", hint="give 1 .. 2**50 ps")
         if not sets:
@@ -66,7 +69,7 @@ class CoincidenceCounter:
         """Count the coincidences that this block completes.
 
         Raises:
-            MisuseError: unsorted tags; names the index.
+            MisuseError: unsorted tags, or a count beyond 2**62; names the index.
         """
         for t_ps, channel, cut in self._cutter.pieces(block):
             if cut:
@@ -106,22 +109,41 @@ class CoincidenceCounter:
         times = np.concatenate((self._tail.t_ps, t_ps))
         codes = np.concatenate((self._tail.channel, channel))
         for index, wanted in enumerate(self._many):
-            self._many_counts[index] += self._combinations(times, codes, wanted, old)
+            total, bad = self._combinations(times, codes, wanted, old, int(self._many_counts[index]))
+            if bad >= 0:
+                raise MisuseError(
+                    f"coincidences of {wanted} pass 2**62 at t_ps = {times[bad]}, block index {bad - old}",
+                    hint="choose a shorter window or fewer channels",
+                    index=bad - old,
+                )
+            self._many_counts[index] = total
 
-    def _combinations(self, times: Int64, codes: UInt8, wanted: tuple[int, ...], old: int) -> int:
+    def _combinations(
+        self, times: Int64, codes: UInt8, wanted: tuple[int, ...], old: int, total: int
+    ) -> tuple[int, int]:
+        """(total with the new combinations, -1), or (total, index of the tag) where it would pass 2**62."""
         slot = np.full(256, -1, np.int64)
         slot[list(wanted)] = np.arange(len(wanted))
         if self._numba:
             from qnode.tags._numba_pairs import combinations
 
-            return int(combinations(times, slot[codes], len(wanted), self._window, old))
+            return combinations(times, slot[codes], len(wanted), self._window, old, total)
         last = np.flatnonzero(slot[codes[old:]] >= 0) + old
         first = np.searchsorted(times, times[last] - self._window, "right")
-        product = np.ones(last.size, np.int64)
+        product, size = np.ones(last.size, np.int64), np.ones(last.size)
         for member in wanted:
             seen = np.concatenate(([0], np.cumsum(codes == member)))
-            product *= np.where(codes[last] == member, 1, seen[last] - seen[first])
-        return int(product.sum())
+            factor = np.where(codes[last] == member, 1, seen[last] - seen[first])
+            product *= factor
+            size *= factor
+        # float64 is near enough to see that nothing comes close; else it is added up without bounds
+        if total + float(size.sum()) < MAX_COUNT / 2:
+            return total + int(product.sum()), -1
+        for index, (one, about) in enumerate(zip(product.tolist(), size.tolist(), strict=True)):
+            if about >= MAX_COUNT or total + one >= MAX_COUNT:
+                return total, int(last[index])
+            total += one
+        return total, -1
 
 
 def coincidences(

@@ -1,26 +1,43 @@
 """Arrow IPC (the spool: whole up to its last batch whatever happens) and Parquet (the archive, written at close).
 
-Columns ``t_ps`` int64 and ``channel`` uint8. A batch's gaps travel in the spool as custom metadata of that
-batch, in Parquet all gaps stand in the file's metadata: key ``qnode.gaps``, JSON, a list of [from_ps,
-to_ps].
+Columns ``t_ps`` int64 and ``channel`` uint8; files of others may have more columns and other integers. A batch's gaps
+travel in the spool as custom metadata of that batch, in Parquet all gaps stand in the file's metadata: key
+``qnode.gaps``, JSON, a list of [from_ps, to_ps].
 """
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator, Mapping
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from qnode.errors import MisuseError
-from qnode.tags._block import TagBlock, no_gaps
+from qnode.tags._arrays import Int64
+from qnode.tags._block import TagBlock, as_gaps
 
-__all__ = ["ArrowWriter", "ParquetWriter", "parquet_gaps", "parquet_info", "read_arrow", "read_parquet"]
+__all__ = [
+    "ArrowWriter",
+    "ParquetWriter",
+    "arrow_gaps",
+    "arrow_truncation",
+    "parquet_gaps",
+    "parquet_info",
+    "read_arrow",
+    "read_parquet",
+]
 
 GAPS = b"qnode.gaps"
 OVERFLOW = b"qnode.overflow"
+COLUMNS = ("t_ps", "channel")
+GROUP_TAGS = 1 << 20
+CONTINUATION = b"\xff\xff\xff\xff"
+END_MARK = CONTINUATION + b"\0\0\0\0"
+BODY_LENGTH, CUSTOM_METADATA = 3, 4  # fields of Message in Arrow's Message.fbs
 
 
 def _schema(meta: Mapping[str, str]) -> Any:
@@ -36,9 +53,44 @@ def _batch(block: TagBlock, schema: Any) -> Any:
     return pa.record_batch([pa.array(block.t_ps), pa.array(block.channel)], schema=schema)
 
 
-def _block(batch: Any, gaps: Any, overflow: bool) -> TagBlock:
-    t_ps, channel = batch.column("t_ps").to_numpy(), batch.column("channel").to_numpy()
-    return TagBlock(t_ps, channel, np.array(gaps, np.int64).reshape(-1, 2) if gaps else no_gaps(), overflow)
+def _refuse_schema(schema: Any, path: Path) -> None:
+    """Refuse files without integer columns ``t_ps`` and ``channel``.
+
+    Raises:
+        MisuseError: what is there instead.
+    """
+    import pyarrow as pa
+
+    if any(schema.names.count(name) != 1 for name in COLUMNS):
+        raise MisuseError(f"{path} has columns {schema.names}", hint="tags are t_ps and channel")
+    for name in COLUMNS:
+        kind = schema.field(name).type
+        if not pa.types.is_integer(kind):
+            raise MisuseError(f"{path}: {name} is {kind}", hint="t_ps is integer picoseconds, channel 1..255")
+
+
+def _block(batch: Any, gaps: Int64, overflow: bool, place: str) -> TagBlock:
+    """The tags of a batch.
+
+    Raises:
+        MisuseError: nulls, a channel or a time out of range; names the place.
+    """
+    for name in COLUMNS:
+        if batch.column(name).null_count:
+            raise MisuseError(f"{place}: {batch.column(name).null_count} of {name} are null", hint="a tag has both")
+    try:
+        return TagBlock.from_arrays(
+            batch.column("t_ps").to_numpy(), batch.column("channel").to_numpy(), gaps=gaps, overflow=overflow
+        )
+    except MisuseError as error:
+        raise MisuseError(f"{place}: {error.message}", hint=error.hint, **error.context) from None
+
+
+def _gaps(meta: Mapping[bytes, bytes], path: Path) -> Int64:
+    try:
+        return as_gaps(json.loads(meta.get(GAPS, b"[]")))
+    except ValueError as error:
+        raise MisuseError(f"{path}: {GAPS.decode()} is no list of gaps: {error}") from None
 
 
 class ArrowWriter:
@@ -77,33 +129,119 @@ class ArrowWriter:
             self._file.close()
 
 
+def _open_arrow(file: BinaryIO, path: Path) -> Any:
+    import pyarrow as pa
+
+    try:
+        reader = pa.ipc.open_stream(pa.PythonFile(file, mode="r"))
+    except (pa.ArrowException, OSError) as error:
+        raise MisuseError(f"{path} is no Arrow stream of tags: {error}") from None
+    _refuse_schema(reader.schema, path)
+    return reader
+
+
 def read_arrow(file: BinaryIO, path: Path) -> Iterator[TagBlock]:
-    """Blocks of an Arrow IPC stream; stops after the last whole batch and leaves the file behind it.
+    """Blocks of an Arrow IPC stream, each with the gaps of its batch.
+
+    Stops after the last whole batch; before each block, and at the end, ``file`` stands behind what is whole.
 
     Raises:
         MisuseError: no Arrow stream, or other columns.
     """
     import pyarrow as pa
 
-    try:
-        reader = pa.ipc.open_stream(pa.PythonFile(file))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise MisuseError(f"{path} is no Arrow stream of tags: {error}") from None
-    if reader.schema.names != ["t_ps", "channel"]:
-        raise MisuseError(f"{path} has columns {reader.schema.names}", hint="tags are t_ps and channel")
+    reader = _open_arrow(file, path)
+    number = 0
     while True:
+        whole = file.tell()
         try:
             batch, meta = reader.read_next_batch_with_custom_metadata()
         except StopIteration:
+            file.seek(whole)
             return
-        except (pa.ArrowInvalid, OSError):  # cut inside a batch
+        except (pa.ArrowException, OSError):  # cut inside a batch
+            file.seek(whole)
             return
         extra = dict(meta.items()) if meta else {}
-        yield _block(batch, json.loads(extra.get(GAPS, b"null")), OVERFLOW in extra)
+        yield _block(batch, _gaps(extra, path), OVERFLOW in extra, f"{path}, batch {number}")
+        number += 1
+
+
+def arrow_truncation(file: BinaryIO) -> tuple[int, str]:
+    """(bytes behind the last whole batch, what is wrong with the end or ""); ``file`` as `read_arrow` left it."""
+    whole = file.tell()
+    mark = file.read(len(END_MARK))
+    if mark.startswith((END_MARK, b"\0\0\0\0")):  # the second is what writers before Arrow 0.15 leave
+        return 0, ""
+    rest = file.seek(0, io.SEEK_END) - whole
+    if rest:
+        return rest, f"{rest} bytes after the last whole batch were left out"
+    return 0, "the stream has no end mark: it is still being written, or was cut between two batches"
+
+
+def arrow_gaps(file: BinaryIO, path: Path) -> Int64:
+    """All gaps of an Arrow IPC stream, shape (m, 2), without reading the columns of batches that have none.
+
+    Raises:
+        MisuseError: no Arrow stream, or other columns.
+    """
+    _open_arrow(file, path)
+    head = file.tell()
+    file.seek(0)
+    start = file.read(head)
+    found = []
+    for begin, end in _messages_with_metadata(file):
+        file.seek(begin)
+        part = io.BytesIO(start + file.read(end - begin))
+        found += [block.gaps for block in read_arrow(part, path)]
+    return np.concatenate(found) if found else as_gaps([])
+
+
+def _messages_with_metadata(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """(first byte, end) of each whole message from here on that carries custom metadata.
+
+    A message is a continuation mark, the size of its header, the header (a flatbuffer ``Message``), and the body.
+    """
+    size = file.seek(0, io.SEEK_END)
+    begin = file.seek(0)
+    while True:
+        file.seek(begin)
+        mark = file.read(8)
+        if len(mark) < 8 or mark == END_MARK or not mark.startswith(CONTINUATION):
+            return
+        (length,) = struct.unpack("<i", mark[4:])
+        header = file.read(length)
+        if length < 8 or len(header) < length:
+            return
+        end = begin + 8 + length + _body_length(header)
+        if end > size:
+            return
+        if _field(header, CUSTOM_METADATA):
+            yield begin, end
+        begin = end
+
+
+def _field(header: bytes, field: int) -> int:
+    """Where a field of the flatbuffer's root table stands; 0 when it is not there."""
+    (table,) = struct.unpack_from("<I", header)
+    (back,) = struct.unpack_from("<i", header, table)
+    (size,) = struct.unpack_from("<H", header, table - back)
+    entry = 4 + 2 * field
+    if entry >= size:
+        return 0
+    (offset,) = struct.unpack_from("<H", header, table - back + entry)
+    return table + int(offset) if offset else 0
+
+
+def _body_length(header: bytes) -> int:
+    at = _field(header, BODY_LENGTH)
+    return int(struct.unpack_from("<q", header, at)[0]) if at else 0
 
 
 class ParquetWriter:
     """Write blocks as Parquet, times delta-packed, all zstd.
+
+    Row groups hold 2**20 tags, however small the blocks are: a footer of thousands of groups is slow to open.
 
     Args:
         path: the file; complete only after `close`.
@@ -116,6 +254,8 @@ class ParquetWriter:
         self._schema = _schema(meta or {})
         self._gaps: list[list[int]] = []
         self._overflow = False
+        self._waiting: list[TagBlock] = []
+        self._waiting_tags = 0
         self._writer = pq.ParquetWriter(
             path,
             self._schema,
@@ -125,18 +265,30 @@ class ParquetWriter:
         )
 
     def write(self, block: TagBlock) -> None:
-        """Append one block as a row group.
+        """Append one block.
 
         Raises:
             OSError: the disk is full or gone.
         """
         self._gaps += block.gaps.tolist()
         self._overflow |= block.overflow
-        if len(block):
-            self._writer.write_batch(_batch(block, self._schema))
+        self._waiting.append(block)
+        self._waiting_tags += len(block)
+        if self._waiting_tags >= GROUP_TAGS:
+            self._write_groups(self._waiting_tags // GROUP_TAGS * GROUP_TAGS)
+
+    def _write_groups(self, tags: int) -> None:
+        block = TagBlock.concat(self._waiting)
+        self._writer.write_batch(
+            _batch(TagBlock(block.t_ps[:tags], block.channel[:tags]), self._schema), row_group_size=GROUP_TAGS
+        )
+        self._waiting = [TagBlock(block.t_ps[tags:], block.channel[tags:])]
+        self._waiting_tags -= tags
 
     def close(self) -> None:
-        """Write the footer; before it the file can't be read."""
+        """Write what waits and the footer; before it the file can't be read."""
+        if self._waiting_tags:
+            self._write_groups(self._waiting_tags)
         if self._gaps or self._overflow:
             extra = {GAPS.decode(): json.dumps(self._gaps)}
             if self._overflow:
@@ -151,54 +303,53 @@ def _open_parquet(path: Path) -> Any:
 
     try:
         file = pq.ParquetFile(path, memory_map=True)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise MisuseError(f"{path} is no whole Parquet file: {error}", hint="read the run's spool instead") from None
-    names = file.schema_arrow.names
-    if names[:2] != ["t_ps", "channel"]:
-        raise MisuseError(f"{path} has columns {names}", hint="tags are t_ps and channel")
+    _refuse_schema(file.schema_arrow, path)
     return file
 
 
-def read_parquet(path: Path, rows: int, groups: range | None = None, *, gaps: bool = True) -> Iterator[TagBlock]:
-    """Blocks of a Parquet file; a gap travels with the first block that reaches its start.
+def read_parquet(path: Path, rows: int, groups: Sequence[int] | None = None) -> Iterator[TagBlock]:
+    """Blocks of a Parquet file, without its gaps (`parquet_gaps`).
 
     Args:
         path: the file.
         rows: tags a block at most.
         groups: row groups to read; all when not given.
-        gaps: hand on the gaps too.
 
     Raises:
         MisuseError: no whole Parquet file, or other columns.
     """
+    import pyarrow as pa
+
     file = _open_parquet(path)
-    meta = file.metadata.metadata or {}
-    left = sorted(json.loads(meta.get(GAPS, b"[]"))) if gaps else []
-    overflow = OVERFLOW in meta
+    overflow = OVERFLOW in (file.metadata.metadata or {})
     chosen = range(file.num_row_groups) if groups is None else groups
-    for batch in file.iter_batches(rows, row_groups=list(chosen), columns=["t_ps", "channel"]):
-        block = _block(batch, None, overflow)
-        if not len(block):
-            continue
-        here = [gap for gap in left if gap[0] <= int(block.t_ps[-1])]
-        left = left[len(here) :]
-        yield TagBlock(block.t_ps, block.channel, np.array(here, np.int64).reshape(-1, 2), overflow)
-    if left:
-        yield TagBlock.from_arrays([], [], gaps=left, overflow=overflow)
+    batches = file.iter_batches(rows, row_groups=list(chosen), columns=list(COLUMNS))
+    done = 0
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise MisuseError(f"{path}: tags from {done} on can't be read: {error}") from None
+        if batch is None:
+            return
+        if batch.num_rows:
+            yield _block(batch, as_gaps([]), overflow, f"{path}, from tag {done} on")
+        done += batch.num_rows
 
 
-def parquet_gaps(path: Path) -> list[tuple[int, int]]:
-    """The gaps of a Parquet file.
+def parquet_gaps(path: Path) -> Int64:
+    """The gaps of a Parquet file, shape (m, 2).
 
     Raises:
         MisuseError: no whole Parquet file, or other columns.
     """
-    meta = _open_parquet(path).metadata.metadata or {}
-    return [(start, end) for start, end in json.loads(meta.get(GAPS, b"[]"))]
+    return _gaps(_open_parquet(path).metadata.metadata or {}, path)
 
 
-def parquet_info(path: Path) -> tuple[int, list[tuple[int, int, int]]]:
-    """(tags, [(tags, first_ps, last_ps) of each row group]) without reading the columns.
+def parquet_info(path: Path) -> tuple[int, list[tuple[int, int, int, int]]]:
+    """(tags, [(row group, tags, first_ps, last_ps)]), from the footer where it has statistics.
 
     Raises:
         MisuseError: no whole Parquet file, or other columns.
@@ -207,6 +358,14 @@ def parquet_info(path: Path) -> tuple[int, list[tuple[int, int, int]]]:
     groups = []
     for index in range(file.num_row_groups):
         group = file.metadata.row_group(index)
-        statistics = group.column(0).statistics
-        groups.append((group.num_rows, statistics.min, statistics.max))
+        if not group.num_rows:
+            continue
+        column = next(
+            column for column in map(group.column, range(group.num_columns)) if column.path_in_schema == "t_ps"
+        )
+        if column.statistics is not None and column.statistics.has_min_max:
+            groups.append((index, group.num_rows, column.statistics.min, column.statistics.max))
+            continue
+        times = np.concatenate([block.t_ps for block in read_parquet(path, group.num_rows, [index])])
+        groups.append((index, group.num_rows, int(times.min()), int(times.max())))
     return file.metadata.num_rows, groups

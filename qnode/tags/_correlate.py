@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
-from qnode.tags._pieces import Cutter, Tail, check_channel, refuse_unsorted
+from qnode.tags._pieces import Cutter, Presence, Tail, check_channel, refuse_absent, refuse_unsorted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,6 +184,7 @@ class G2Counter:
         self._pairs = Correlator(start, stop, axis, backend=backend)
         self._channels = (start, stop)
         self._singles = [0, 0]
+        self.presence = Presence(self._channels)
         self._cutter = Cutter()
         self._live_ps = 0
         self._last: int | None = None
@@ -202,6 +202,7 @@ class G2Counter:
             if t_ps.size:
                 self._live_ps += int(t_ps[-1]) - (int(t_ps[0]) if self._last is None else self._last)
                 self._last = int(t_ps[-1])
+            self.presence.feed(channel)
             for index, wanted in enumerate(self._channels):
                 self._singles[index] += int(np.count_nonzero(channel == wanted))
 
@@ -212,6 +213,16 @@ class G2Counter:
         starts, stops = self._singles
         return G2.from_counts(histogram.axis, histogram.counts, starts, stops, self._live_ps)
 
+    def finish(self) -> G2:
+        """g2 at the end of the stream, where both channels must have come.
+
+        Raises:
+            MisuseError: one has no tags; names those that have.
+        """
+        if self.presence.missing:
+            raise refuse_absent(min(self.presence.missing), self.presence.seen)
+        return self.result
+
 
 def g2(
     t_ps: npt.ArrayLike, channel: npt.ArrayLike, start: int, stop: int, axis: Axis, *, backend: Backend = "auto"
@@ -219,12 +230,8 @@ def g2(
     """g2 of arrays, see `G2Counter` for the normalisation and `correlate` for the arguments.
 
     Raises:
-        MisuseError: as `correlate`; or there are no tags of one of the channels.
+        MisuseError: as `correlate`; or a channel has no tags.
     """
     counter = G2Counter(start, stop, axis, backend=backend)
     counter.feed(TagBlock.from_arrays(t_ps, channel))
-    result = counter.result
-    for name, wanted, found in (("start", start, result.starts), ("stop", stop, result.stops)):
-        if not found:
-            raise MisuseError(f"no tags of the {name} channel {wanted}", hint="`qnode tags info` lists channels")
-    return result
+    return counter.finish()

@@ -25,6 +25,8 @@ class Decoder(Protocol[Block_co]):
     """No tag before this time will come any more (but in the interval of a gap)."""
     dropped_bytes: int
     """Bytes that were no whole record, or belonged to no trustworthy one."""
+    cut_bytes: int
+    """Bytes of records that the end of the stream cut, known after `finish`."""
 
     def feed(self, data: bytes, channel: int = 0) -> Block_co:
         """Decode what came next.
@@ -53,7 +55,7 @@ class _IdqDecoder(Generic[BlockT]):
 
     def __init__(self) -> None:
         self.horizon_ps = 0
-        self.dropped_bytes = 0
+        self.dropped_bytes = self.cut_bytes = 0
         self._rest: dict[int, bytes] = {}
         self._offset: dict[int, int] = {}
         self._last: dict[int, int] = {}
@@ -88,7 +90,8 @@ class _IdqDecoder(Generic[BlockT]):
         return self._build(fields, channel)
 
     def finish(self) -> BlockT:
-        self.dropped_bytes += sum(len(rest) for rest in self._rest.values())
+        self.cut_bytes = sum(len(rest) for rest in self._rest.values())
+        self.dropped_bytes += self.cut_bytes
         self._rest.clear()
         return self._build(np.empty((0, self.record_bytes // 8), np.int64), 1)
 

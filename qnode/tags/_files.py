@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from importlib.util import find_spec
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
+from warnings import warn
 
 import numpy as np
 
 from qnode.errors import MisuseError
-from qnode.tags import _columns, _flat, _ptu
+from qnode.tags import _columns, _flat, _flat_write, _ptu
+from qnode.tags._arrays import Int64, as_times
 from qnode.tags._backend import Backend
 from qnode.tags._block import TagBlock
+from qnode.tags._clock import ClockModel, PpsClock, apply_clock
 from qnode.tags._order import merge
+from qnode.tags._pieces import Cutter, Tail, gaps_in_time
 
-__all__ = ["FILE_FORMATS", "TagFile", "merge_files", "open_tags", "read_tags", "write_tags"]
+__all__ = [
+    "FILE_FORMATS",
+    "TagFile",
+    "TruncatedFileWarning",
+    "merge_files",
+    "open_tags",
+    "read_tags",
+    "write_tags",
+]
 
 FILE_FORMATS = ("arrow", "parquet", "ptu", *_flat.FLAT_FORMATS, "ttbin")
-WRITABLE = ("arrow", "parquet", "ptu", *_flat.FLAT_WRITERS)
+WRITABLE = ("arrow", "parquet", "ptu", *_flat_write.FLAT_WRITERS)
 BLOCK_TAGS = 1 << 18  # 2.3 MB: a block is still in the cache when its kernel runs
 
 BY_SUFFIX = {
@@ -36,6 +49,10 @@ BY_SUFFIX = {
 }
 
 
+class TruncatedFileWarning(UserWarning):
+    """A file was read to its last whole record, and more had been there."""
+
+
 class TagFile:
     """A tag file that is read in blocks, so that it may be larger than the memory.
 
@@ -43,6 +60,8 @@ class TagFile:
         path: the file.
         format: one of `FILE_FORMATS`; from the name's ending when not given.
         channel: the input, for formats of one channel a file.
+        clock: lab time of the file's times; a `PpsClock` starts anew with each iteration.
+        ref_period_ps: time from reference to reference, for ``idq_u64_ref``.
         backend: see `qnode.tags`.
 
     Raises:
@@ -55,6 +74,8 @@ class TagFile:
         format: str | None = None,
         *,
         channel: int | None = None,
+        clock: ClockModel | PpsClock | None = None,
+        ref_period_ps: int | None = None,
         backend: Backend = "auto",
     ) -> None:
         self.path = Path(path)
@@ -68,21 +89,47 @@ class TagFile:
         """How far the last iteration has come, for progress bars."""
         self.truncated_bytes = 0
         """Bytes after the last whole record, known at the end of an iteration."""
+        self.truncation = ""
+        """What is missing at the end, in words; empty when the file is whole. Known at the end of an iteration."""
         self.header: dict[str, object] = {}
         """What the file says of itself, known after its first block."""
         self._channel = channel
+        self._clock = clock
+        self._ref_period_ps = ref_period_ps
         self._backend: Backend = backend
 
     def __iter__(self) -> Iterator[TagBlock]:
         return self.blocks()
 
     def blocks(self, tags: int = BLOCK_TAGS) -> Iterator[TagBlock]:
-        """The file from its start in blocks of about ``tags`` tags.
+        """The file from its start in blocks of about ``tags`` tags, each gap before the tags that lie in it.
+
+        Formats whose gaps may be found late (TDC1, Arrow) are gone through for their gaps first.
 
         Raises:
             MisuseError: the content is not of this format; the text says where.
         """
         self.done_bytes = self.truncated_bytes = 0
+        self.truncation = ""
+        blocks = self._as_they_come(tags)
+        gaps = self._gaps()
+        if gaps is not None:
+            blocks = gaps_in_time(blocks, gaps)
+        return blocks if self._clock is None else apply_clock(blocks, deepcopy(self._clock))
+
+    def _gaps(self) -> Int64 | None:
+        """All gaps, where they may come late or stand elsewhere; None where the blocks bring them in time."""
+        if self.format == "parquet":
+            return _columns.parquet_gaps(self.path)
+        with self.path.open("rb") as file:
+            if self.format == "arrow":
+                return _columns.arrow_gaps(file, self.path)
+            if self.format == "sfifteen_tdc1":
+                return np.concatenate([block.gaps for block in self._read_flat(file, BLOCK_TAGS)])
+        return None
+
+    def _as_they_come(self, tags: int) -> Iterator[TagBlock]:
+        self.done_bytes = 0
         if self.format == "parquet":
             total = max(_columns.parquet_info(self.path)[0], 1)
             seen = 0
@@ -107,9 +154,7 @@ class TagFile:
         for block in _columns.read_arrow(file, self.path):
             self.done_bytes = file.tell()
             yield block
-        # the end mark of a stream that was closed has 8 bytes
-        rest = self.size_bytes - self.done_bytes
-        self.truncated_bytes = 0 if rest == 8 or not self.done_bytes else rest
+        self.truncated_bytes, self.truncation = _columns.arrow_truncation(file)
 
     def _read_ptu(self, file: BufferedReader, tags: int) -> Iterator[TagBlock]:
         header = _ptu.read_header(file, self.path)
@@ -117,24 +162,31 @@ class TagFile:
         self.done_bytes = file.tell()
         decoder = _ptu.PtuDecoder(header, backend=self._backend)
         records = np.empty(tags, np.uint32)
+        found = 0
         while count := file.readinto(records.data.cast("B")):
             self.done_bytes += count
+            found += count // 4
             yield decoder.decode(records[: count // 4])
-        self.truncated_bytes = (self.size_bytes - header.records_at) % 4
+        rest = decoder.finish()
+        if len(rest):
+            yield rest
+        self._note_truncation((self.size_bytes - header.records_at) % 4)
+        promised = header.tags.get("TTResult_NumberOfRecords", 0)
+        if found < promised:
+            parts = [self.truncation, f"the header promises {promised} records, {found} whole ones are there"]
+            self.truncation = "; ".join(filter(None, parts))
 
     def _read_flat(self, file: BinaryIO, tags: int) -> Iterator[TagBlock]:
-        decode = _flat.flat_decoder(self.format, self.path, self._channel)
+        decode = _flat.flat_decoder(self.format, self.path, self._channel, self._ref_period_ps)
         while data := file.read(8 * tags):
             self.done_bytes = file.tell()
             yield decode(data, False)
         yield decode(b"", True)
-        header, record = {"sfifteen_tdc1": (0, 4), "qutag_binary": (40, 10), "idq_ascii": (0, 1)}.get(
-            self.format, (0, 8)
-        )
-        self.truncated_bytes = max(self.size_bytes - header, 0) % record
-        if self.format == "idq_ascii" and self.size_bytes:
-            file.seek(max(self.size_bytes - 64, 0))
-            self.truncated_bytes = len(file.read().rpartition(b"\n")[2])
+        self._note_truncation(decode.cut_bytes)
+
+    def _note_truncation(self, cut_bytes: int) -> None:
+        self.truncated_bytes = cut_bytes
+        self.truncation = f"{cut_bytes} bytes after the last whole record were left out" if cut_bytes else ""
 
 
 def _format_of(path: Path) -> str:
@@ -185,27 +237,46 @@ def _read_ttbin(path: Path, tags: int) -> Iterator[TagBlock]:
 
 
 def open_tags(
-    path: str | Path, format: str | None = None, *, channel: int | None = None, backend: Backend = "auto"
+    path: str | Path,
+    format: str | None = None,
+    *,
+    channel: int | None = None,
+    clock: ClockModel | PpsClock | None = None,
+    ref_period_ps: int | None = None,
+    backend: Backend = "auto",
 ) -> TagFile:
     """A tag file to iterate over in blocks; see `TagFile`.
 
     Raises:
         MisuseError: no such file, a format that can't be told or read.
     """
-    return TagFile(path, format, channel=channel, backend=backend)
+    return TagFile(path, format, channel=channel, clock=clock, ref_period_ps=ref_period_ps, backend=backend)
 
 
 def read_tags(
-    path: str | Path, format: str | None = None, *, channel: int | None = None, backend: Backend = "auto"
+    path: str | Path,
+    format: str | None = None,
+    *,
+    channel: int | None = None,
+    clock: ClockModel | PpsClock | None = None,
+    ref_period_ps: int | None = None,
+    backend: Backend = "auto",
 ) -> TagBlock:
-    """A whole tag file in one block.
+    """A whole tag file in one block; see `TagFile` for the arguments. A truncated one gives a `TruncatedFileWarning`.
 
     Raises:
-        MisuseError: no such file, a format that can't be told or read, times that go back.
+        MisuseError: no such file, a format that can't be told or read, times that go back (names the index).
     """
-    file = open_tags(path, format, channel=channel, backend=backend)
+    file = open_tags(path, format, channel=channel, clock=clock, ref_period_ps=ref_period_ps, backend=backend)
     at_once = file.format == "ptu"  # all records at once, so that nothing has to be put together
-    return TagBlock.concat(file.blocks(file.size_bytes // 4 + 1 if at_once else BLOCK_TAGS))
+    block = TagBlock.concat(file.blocks(file.size_bytes // 4 + 1 if at_once else BLOCK_TAGS))
+    try:
+        as_times("t_ps", block.t_ps)
+    except MisuseError as error:
+        raise MisuseError(f"{file.path}: {error.message}", hint=error.hint, **error.context) from None
+    if file.truncation:
+        warn(f"{file.path}: truncated, {file.truncation}", TruncatedFileWarning, stacklevel=2)
+    return block
 
 
 def merge_files(files: Sequence[Iterable[TagBlock]], *, backend: Backend = "auto") -> Iterator[TagBlock]:
@@ -254,6 +325,7 @@ def write_tags(
     format: str | None = None,
     *,
     meta: Mapping[str, str] | None = None,
+    lossy: bool = False,
 ) -> int:
     """Write tags to a file; it appears under its name only when it is whole.
 
@@ -262,43 +334,95 @@ def write_tags(
         blocks: sorted blocks.
         format: arrow, parquet, ptu, idq_u64, idq_ascii, sfifteen_tdc1 or qcrypto_a1.
         meta: text to keep with the file (arrow and parquet).
+        lossy: write also what the format can't hold whole, instead of refusing it. Formats other than arrow and
+            parquet have no gaps: tags inside gaps are left out. Words of sfifteen_tdc1 (2 ns) and qcrypto_a1 (3.9 ps)
+            have one bit a channel: tags of one channel in one unit become one.
 
     Returns:
-        Number of tags written.
+        Number of tags in the file.
 
     Raises:
-        MisuseError: a format that can't be written, or tags that it can't hold.
+        MisuseError: a format that can't be written, unsorted tags, or tags that it can't hold; says which.
     """
     target = Path(path)
     name = format or BY_SUFFIX.get(target.suffix.lower(), "")
     if name not in WRITABLE:
         raise MisuseError(f"{target}: can't write {name or 'this ending'!r}", hint="known: " + ", ".join(WRITABLE))
-    parts = [blocks] if isinstance(blocks, TagBlock) else blocks
+    parts = _in_order([blocks] if isinstance(blocks, TagBlock) else blocks, target)
     partial = target.with_name(target.name + ".part")
     try:
-        count = _write(partial, parts, name, meta or {})
+        if name in ("arrow", "parquet"):
+            count = _write_columns(partial, parts, name, meta or {})
+        elif name == "ptu":
+            count = _ptu.write_t2(partial, _without_gaps(parts, target, lossy), (meta or {}).get("comment", ""))
+        else:
+            count = _write_flat(
+                partial, _without_gaps(parts, target, lossy), _flat_write.FLAT_WRITERS[name](lossy=lossy)
+            )
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
     return count
 
 
-def _write(path: Path, blocks: Iterable[TagBlock], name: str, meta: Mapping[str, str]) -> int:
-    if name == "ptu":
-        return _ptu.write_t2(path, blocks, meta.get("comment", ""))
-    count = 0
-    if name in ("arrow", "parquet"):
-        writer = (_columns.ArrowWriter if name == "arrow" else _columns.ParquetWriter)(path, meta)
+def _in_order(blocks: Iterable[TagBlock], path: Path) -> Iterator[TagBlock]:
+    """The blocks, once they are known to hold channels and times that never go back.
+
+    Raises:
+        MisuseError: they don't; names the file, the tag's number in it and its index in its block.
+    """
+    done = 0
+    order = Tail(1)
+    for block in blocks:
         try:
-            for block in blocks:
-                writer.write(block)
-                count += len(block)
-        finally:
-            writer.close()
-        return count
-    state: dict[str, int] = {}
+            as_times("t_ps", block.checked().t_ps)
+            order.check(block.t_ps)
+        except MisuseError as error:
+            raise MisuseError(
+                f"{path} is not written: in the block from tag {done} on, {error.message}",
+                hint=error.hint,
+                **error.context,
+            ) from None
+        order.push(block.t_ps[-1:], block.channel[-1:])
+        done += len(block)
+        yield block
+
+
+def _without_gaps(blocks: Iterable[TagBlock], path: Path, lossy: bool) -> Iterator[TagBlock]:
+    """The tags outside gaps.
+
+    Raises:
+        MisuseError: there is a gap, and ``lossy`` is not set.
+    """
+    cutter = Cutter()
+    for block in blocks:
+        if len(block.gaps) and not lossy:
+            start_ps, end_ps = block.gaps[0].tolist()
+            raise MisuseError(
+                f"{path}: the tags have a gap from {start_ps} to {end_ps} ps, and this format has no place for it",
+                hint="write .parquet or .arrow, or pass lossy=True (--lossy): tags inside gaps are left out",
+            )
+        for t_ps, channel, _ in cutter.pieces(block):
+            yield TagBlock(t_ps, channel)
+
+
+def _write_columns(path: Path, blocks: Iterable[TagBlock], name: str, meta: Mapping[str, str]) -> int:
+    count = 0
+    writer = (_columns.ArrowWriter if name == "arrow" else _columns.ParquetWriter)(path, meta)
+    try:
+        for block in blocks:
+            writer.write(block)
+            count += len(block)
+    finally:
+        writer.close()
+    return count
+
+
+def _write_flat(path: Path, blocks: Iterable[TagBlock], writer: _flat_write.FlatWriter) -> int:
+    count = 0
     with path.open("wb") as file:
         for block in blocks:
-            file.write(_flat.FLAT_WRITERS[name](block, state))
+            file.write(writer.encode(block))
             count += len(block)
-    return count
+        file.write(writer.finish())
+    return count - writer.merged_tags

@@ -1,9 +1,10 @@
-"""Flat formats: records without a frame, one after the other.
+"""Flat formats, reading: records without a frame, one after the other.
 
 ========================  =====================================================================  ================
 name                      record                                                                 source
 ========================  =====================================================================  ================
 ``idq_u64``               u64 LE picoseconds, one file a channel (``timestamps_C1.bin``)         vendor's samples
+``idq_u64_ref``           pairs of u64 LE: reference index, picoseconds; one file a channel      vendor's samples
 ``idq_ascii``             one integer a line, picoseconds, one file a channel                    vendor's samples
 ``sfifteen_tdc1``         u32 LE words, see `qnode.tags.decoder`                                 vendor's driver
 ``qcrypto_a1``            u64 LE: time in 1/256 ns (54 bits), 5 bits 0, dummy bit, mask of 1..4  qcrypto, fpfind
@@ -12,31 +13,48 @@ name                      record                                                
 ========================  =====================================================================  ================
 
 qcrypto's unit is 3.90625 ps; its times wrap after 19.5 h, which is undone. A quTAG's start input (0)
-becomes 200.
+becomes 200. Times of ``idq_u64_ref`` count from their reference pulse: t = index x period + picoseconds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64
+from qnode.tags._arrays import as_int64
 from qnode.tags._block import TagBlock
-from qnode.tags._decode import decoder
+from qnode.tags._decode import Decoder, decoder
 
-__all__ = ["FLAT_FORMATS", "FLAT_WRITERS", "FlatDecoder", "channel_of_name", "flat_decoder"]
+__all__ = ["A1_WRAP", "FLAT_FORMATS", "FlatDecoder", "channel_of_name", "flat_decoder"]
 
-FlatDecoder = Callable[[bytes, bool], TagBlock]
-"""(bytes, is this the end?) -> tags; keeps what is cut inside a record."""
-
-FLAT_FORMATS = ("idq_u64", "idq_ascii", "sfifteen_tdc1", "qcrypto_a1", "qcrypto_a1_legacy", "qutag_binary")
+FLAT_FORMATS = (
+    "idq_u64",
+    "idq_u64_ref",
+    "idq_ascii",
+    "sfifteen_tdc1",
+    "qcrypto_a1",
+    "qcrypto_a1_legacy",
+    "qutag_binary",
+)
 A1_WRAP = 1 << 54
+MAX_PS = 1 << 62
 QUTAG_HEADER = 40
 QUTAG_RECORD = np.dtype([("t_ps", "<u8"), ("channel", "<u2")])
+
+
+class FlatDecoder(Protocol):
+    """Bytes to tags; keeps what is cut inside a record for the next bytes."""
+
+    @property
+    def cut_bytes(self) -> int:
+        """Bytes that belong to no whole record, so far; after the last call, what is missing from the file's end."""
+
+    def __call__(self, data: bytes, last: bool) -> TagBlock:
+        """Decode the next bytes; ``last`` when no more will come."""
 
 
 def channel_of_name(path: Path) -> int:
@@ -51,16 +69,19 @@ def channel_of_name(path: Path) -> int:
     return int(found[1])
 
 
-def flat_decoder(name: str, path: Path, channel: int | None) -> FlatDecoder:
+def flat_decoder(name: str, path: Path, channel: int | None, ref_period_ps: int | None = None) -> FlatDecoder:
     """A fresh decoder of a flat format.
 
     Raises:
-        MisuseError: an unknown name, or a format of one channel a file whose channel is not known.
+        MisuseError: an unknown name, or a format of one channel a file whose channel is not known, or one with
+            references whose period is not known.
     """
     if name == "sfifteen_tdc1":
-        return _streamed(name, 0)
+        return _Streamed(name, 0)
     if name == "idq_u64":
-        return _streamed(name, channel or channel_of_name(path))
+        return _Streamed(name, channel or channel_of_name(path))
+    if name == "idq_u64_ref":
+        return _Referenced(path, channel or channel_of_name(path), ref_period_ps)
     if name == "idq_ascii":
         return _Ascii(path, channel or channel_of_name(path))
     if name in ("qcrypto_a1", "qcrypto_a1_legacy"):
@@ -70,14 +91,46 @@ def flat_decoder(name: str, path: Path, channel: int | None) -> FlatDecoder:
     raise MisuseError(f"unknown tag format {name!r}", hint="known: " + ", ".join(FLAT_FORMATS))
 
 
-def _streamed(name: str, channel: int) -> FlatDecoder:
-    stream = decoder(name)
+class _Streamed:
+    """A format that instruments also send: `qnode.tags.decoder` reads it."""
 
-    def decode(data: bytes, last: bool) -> TagBlock:
-        block: TagBlock = stream.feed(data, channel)
-        return TagBlock.concat([block, stream.finish()]) if last else block
+    def __init__(self, name: str, channel: int) -> None:
+        self._stream: Decoder[Any] = decoder(name)
+        self._channel = channel
 
-    return decode
+    @property
+    def cut_bytes(self) -> int:
+        return self._stream.cut_bytes
+
+    def __call__(self, data: bytes, last: bool) -> TagBlock:
+        block: TagBlock = self._stream.feed(data, self._channel)
+        return TagBlock.concat([block, self._stream.finish()]) if last else block
+
+
+class _Referenced:
+    def __init__(self, path: Path, channel: int, period_ps: int | None) -> None:
+        if period_ps is None or period_ps < 1:
+            raise MisuseError(
+                f"{path}: idq_u64_ref counts from reference pulses, whose period is {period_ps or 'not given'}",
+                hint="pass ref_period_ps (--ref-period-ps), picoseconds from pulse to pulse",
+            )
+        self._path, self._channel, self._period_ps = path, channel, period_ps
+        self._stream = decoder("idq_u64_ref")
+
+    @property
+    def cut_bytes(self) -> int:
+        return self._stream.cut_bytes
+
+    def __call__(self, data: bytes, last: bool) -> TagBlock:
+        block = self._stream.feed(data, self._channel)
+        if last:
+            self._stream.finish()
+        if len(block) and max(int(block.ref.max()) * self._period_ps, int(block.t_ps.max())) > MAX_PS:
+            raise MisuseError(
+                f"{self._path}: reference {block.ref.max()} x {self._period_ps} ps does not fit in int64 picoseconds",
+                hint="is the period right, and is this a file with references?",
+            )
+        return TagBlock(block.ref * self._period_ps + block.t_ps, block.channel)
 
 
 class _Ascii:
@@ -85,6 +138,10 @@ class _Ascii:
         self._path, self._channel = path, channel
         self._rest = b""
         self._line = 1
+
+    @property
+    def cut_bytes(self) -> int:
+        return len(self._rest)
 
     def __call__(self, data: bytes, last: bool) -> TagBlock:
         lines = (self._rest + data).split(b"\n")
@@ -101,7 +158,9 @@ class _Ascii:
                         f"{self._path}:{self._line}: {text[:40]!r} is no integer", hint="picoseconds, one a line"
                     ) from None
             self._line += 1
-        return TagBlock(np.array(numbers, np.int64), np.full(len(numbers), self._channel, np.uint8))
+        if numbers and max(map(abs, numbers)) > MAX_PS:
+            raise MisuseError(f"{self._path}: a time before line {self._line} does not fit in int64 picoseconds")
+        return TagBlock(as_int64("t_ps", numbers), np.full(len(numbers), self._channel, np.uint8))
 
 
 class _A1:
@@ -110,6 +169,10 @@ class _A1:
         self._rest = b""
         self._last = 0
         self._wraps = 0
+
+    @property
+    def cut_bytes(self) -> int:
+        return len(self._rest)
 
     def __call__(self, data: bytes, last: bool) -> TagBlock:
         buffer = self._rest + data
@@ -136,6 +199,10 @@ class _Qutag:
         self._rest = b""
         self._skip = QUTAG_HEADER
 
+    @property
+    def cut_bytes(self) -> int:
+        return len(self._rest) + (QUTAG_HEADER - self._skip if self._skip else 0)
+
     def __call__(self, data: bytes, last: bool) -> TagBlock:
         buffer = self._rest + data
         skipped = min(self._skip, len(buffer))
@@ -146,70 +213,3 @@ class _Qutag:
         records = np.frombuffer(buffer, QUTAG_RECORD, whole)
         channel = np.where(records["channel"] == 0, 200, records["channel"])
         return TagBlock.from_arrays(records["t_ps"], channel)
-
-
-def _masks(block: TagBlock, unit: Int64, what: str) -> tuple[Int64, Int64]:
-    """(time, mask) of each instant, for formats whose words carry a mask of 4 channels."""
-    if len(block) and int(block.channel.max()) > 4:
-        index = int(np.argmax(block.channel > 4))
-        raise MisuseError(
-            f"{what}: channel[{index}] = {block.channel[index]} does not fit", hint="it has channels 1..4"
-        )
-    if len(block) and int(unit[0]) < 0:
-        raise MisuseError(f"{what}: t_ps[0] = {block.t_ps[0]} is negative")
-    new = np.flatnonzero(np.diff(unit, prepend=-1))
-    bits = np.left_shift(1, block.channel.astype(np.int64) - 1)
-    return unit[new], np.bitwise_or.reduceat(bits, new) if new.size else bits
-
-
-def _encode_tdc1(block: TagBlock, state: dict[str, int]) -> bytes:
-    """TDC1 words in 2 ns units, a dummy word at each wrap, as the instrument does."""
-    time, mask = _masks(block, block.t_ps // 2000, "sfifteen_tdc1")
-    words = (time & (1 << 27) - 1) << 5 | mask
-    first = state.get("wraps", 0)
-    if time.size:
-        wraps = np.arange(first + 1, (int(time[-1]) >> 27) + 1, dtype=np.int64)
-        at = np.searchsorted(time, wraps << 27)
-        words = np.insert(words, at, 0x10)
-        state["wraps"] = int(time[-1]) >> 27
-    return words.astype("<u4").tobytes()
-
-
-def _encode_a1(block: TagBlock, state: dict[str, int]) -> bytes:
-    """Qcrypto a1 words; rounds to 1/256 ns."""
-    unit = block.t_ps // 125 * 32 + (block.t_ps % 125 * 64 + 125) // 250
-    time, mask = _masks(block, unit, "qcrypto_a1")
-    return (
-        ((time.astype(np.uint64) % np.uint64(A1_WRAP)) << np.uint64(10) | mask.astype(np.uint64))
-        .astype("<u8")
-        .tobytes()
-    )
-
-
-def _encode_idq(block: TagBlock, state: dict[str, int]) -> bytes:
-    _one_channel(block, state, "idq_u64")
-    return block.t_ps.astype("<u8").tobytes()
-
-
-def _encode_ascii(block: TagBlock, state: dict[str, int]) -> bytes:
-    _one_channel(block, state, "idq_ascii")
-    return "".join(f"{time}\n" for time in block.t_ps.tolist()).encode()
-
-
-def _one_channel(block: TagBlock, state: dict[str, int], what: str) -> None:
-    for channel in np.unique(block.channel).tolist():
-        if state.setdefault("channel", channel) != channel:
-            raise MisuseError(
-                f"{what} has one channel a file, the tags have {state['channel']} and {channel}",
-                hint="choose one with --channel",
-            )
-    if len(block) and int(block.t_ps[0]) < 0:
-        raise MisuseError(f"{what}: t_ps[0] = {block.t_ps[0]} is negative")
-
-
-FLAT_WRITERS: dict[str, Callable[[TagBlock, dict[str, int]], bytes]] = {
-    "idq_u64": _encode_idq,
-    "idq_ascii": _encode_ascii,
-    "sfifteen_tdc1": _encode_tdc1,
-    "qcrypto_a1": _encode_a1,
-}

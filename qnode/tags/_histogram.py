@@ -18,10 +18,16 @@ from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._axis import Axis, Histogram
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
-from qnode.tags._pieces import Cutter, Tail, check_channel, refuse_unsorted
+from qnode.tags._pieces import Cutter, Presence, Tail, check_channel, refuse_absent, refuse_unsorted
 from qnode.tags._rounds import WindowTrain, click_patterns, fold, pattern_bits
 
-__all__ = ["RoundCounter", "RoundStatistics", "round_statistics", "start_multi_stop"]
+__all__ = [
+    "RoundCounter",
+    "RoundStatistics",
+    "round_statistics",
+    "start_multi_stop",
+    "start_multi_stop_counter",
+]
 
 NO_SYNC = -(2**62)
 
@@ -81,6 +87,7 @@ class RoundCounter:
         self._lost_windows = 0
         self._cutter = Cutter()
         self._held = Tail(1)
+        self.presence = Presence((sync, *channels))
 
     def feed(self, block: TagBlock) -> None:
         """Count a block. The tags of its last instant wait for the next one: a sync may come at that time.
@@ -94,6 +101,7 @@ class RoundCounter:
                 self._held.clear()
                 self._interrupt()
             if t_ps.size:
+                self.presence.feed(channel)
                 self._held.check(t_ps)
                 try:
                     self._feed_piece(t_ps, channel)
@@ -130,6 +138,18 @@ class RoundCounter:
         patterns[0] = windows - int(patterns[1:].sum())
         histogram = Histogram(self._axis, other._counts[:-1])
         return RoundStatistics(histogram, patterns, other._state.rounds, self._interrupted)
+
+    def finish(self) -> RoundStatistics:
+        """Statistics at the end of the stream, where the sync and one of the channels at least must have come.
+
+        Raises:
+            MisuseError: the sync has no tags, or none of the channels has; names those that have.
+        """
+        if self._sync_channel in self.presence.missing:
+            raise refuse_absent(self._sync_channel, self.presence.seen)
+        if self.presence.missing >= set(self._channels):
+            raise refuse_absent(self._channels[0], self.presence.seen)
+        return self.result
 
     def _interrupt(self) -> None:
         """A gap: the window that was open and those after it are not known."""
@@ -237,9 +257,19 @@ def start_multi_stop(
     Raises:
         MisuseError: as `round_statistics`; or the axis starts below 0.
     """
+    counter = start_multi_stop_counter(start, stop, axis, backend=backend)
+    counter.feed(TagBlock.from_arrays(t_ps, channel))
+    return counter.result.histogram
+
+
+def start_multi_stop_counter(start: int, stop: int, axis: Axis, *, backend: Backend = "auto") -> RoundCounter:
+    """`start_multi_stop` of a stream: a `RoundCounter` whose histogram it is.
+
+    Raises:
+        MisuseError: a channel out of range, or the axis starts below 0.
+    """
     if axis.first_ps < 0:
         raise MisuseError(
             f"the axis starts at {axis.first_ps} ps", hint="a stop comes after its start: first_ps >= 0"
         )
-    train = WindowTrain(0, axis.end_ps, 1, axis.end_ps)
-    return round_statistics(t_ps, channel, start, train, axis, (stop,), backend=backend).histogram
+    return RoundCounter(start, WindowTrain(0, axis.end_ps, 1, axis.end_ps), axis, (stop,), backend=backend)

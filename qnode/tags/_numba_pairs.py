@@ -150,11 +150,13 @@ def pairs_across(
 
 
 @kernel
-def combinations(t_ps: Int64, slot: Int64, members: int, window: int, old: int) -> int:
-    """Combinations whose latest tag has an index >= ``old``; ``slot`` is the member of each tag or -1."""
+def combinations(t_ps: Int64, slot: Int64, members: int, window: int, old: int, total: int) -> tuple[int, int]:
+    """Combinations whose latest tag has an index >= ``old`` on top of ``total``; ``slot`` is a tag's member or -1.
+
+    Returns (total, -1), or (total, index of the tag) where the total would pass 2**62.
+    """
     seen = np.zeros(members, np.int64)
     first = 0
-    total = 0
     for last in range(t_ps.size):
         while t_ps[last] - t_ps[first] >= window:
             if slot[first] >= 0:
@@ -164,10 +166,14 @@ def combinations(t_ps: Int64, slot: Int64, members: int, window: int, old: int) 
         if own < 0:
             continue
         if last >= old:
-            product = 1
+            product, size = 1, 1.0
             for member in range(members):
                 if member != own:
                     product *= seen[member]
+                    size *= seen[member]
+            # below 2**62 the integer did not wrap, and neither does the sum of two such
+            if size >= 2.0**62 or total + product >= 1 << 62:
+                return total, last
             total += product
         seen[own] += 1
-    return total
+    return total, -1

@@ -11,6 +11,17 @@ __all__ = ["fold", "fold_relative", "patterns"]
 
 
 @kernel
+def _window(relative: int, first_open: int, period: int, end: int, width: int) -> tuple[int, int]:
+    """(attempt, picoseconds since its window opened) of a time after the sync; attempt -1 outside all windows."""
+    if relative < first_open or relative >= end:
+        return -1, 0
+    since_first = relative - first_open
+    attempt = since_first // period
+    since_open = since_first - attempt * period
+    return (attempt if since_open < width else -1), since_open
+
+
+@kernel
 def _fold(
     t_ps: Int64,
     channel: UInt8,
@@ -40,13 +51,8 @@ def _fold(
                 next_sync = sync[current + 1]
         if current < 0:
             continue
-        relative = t - sync[current]
-        if relative < first_open or relative >= end:
-            continue
-        since_first = relative - first_open
-        a = since_first // period
-        since_open = since_first - a * period
-        if since_open < width:
+        a, since_open = _window(t - sync[current], first_open, period, end, width)
+        if a >= 0:
             row[count] = current
             attempt[count] = a
             offset[count] = since_open
@@ -72,13 +78,8 @@ def _fold_relative(
     count = 0
     end = first_open + (attempts - 1) * period + width
     for i in range(rounds.size):
-        relative = relative_ps[i]
-        if relative < first_open or relative >= end:
-            continue
-        since_first = relative - first_open
-        a = since_first // period
-        since_open = since_first - a * period
-        if since_open < width:
+        a, since_open = _window(relative_ps[i], first_open, period, end, width)
+        if a >= 0:
             row[count] = rounds[i]
             attempt[count] = a
             offset[count] = since_open

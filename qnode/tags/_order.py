@@ -15,7 +15,7 @@ from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
-from qnode.tags._pieces import Cutter, check_channel
+from qnode.tags._pieces import Cutter, Tail, check_channel
 
 __all__ = ["DeadTime", "Delay", "dead_time", "delay", "merge"]
 
@@ -36,7 +36,7 @@ def merge(blocks: Sequence[TagBlock], *, backend: Backend = "auto") -> TagBlock:
     parts = []
     for index, block in enumerate(blocks):
         try:
-            as_times("t_ps", block.t_ps)
+            as_times("t_ps", block.checked().t_ps)
         except MisuseError as error:
             raise MisuseError(
                 f"block {index}: {error.message}", hint=error.hint, block=index, **error.context
@@ -83,7 +83,7 @@ class Delay:
             self._table[check_channel(channel)] = shift
         self._earliest, self._latest = int(self._table.min()), int(self._table.max())
         self._held = TagBlock.from_arrays([], [])
-        self._newest: int | None = None
+        self._order = Tail(1)
 
     def feed(self, block: TagBlock) -> TagBlock:
         """The shifted tags that nothing can overtake any more; gaps grow by the spread of the delays.
@@ -91,20 +91,16 @@ class Delay:
         Raises:
             MisuseError: unsorted tags; names the index.
         """
-        as_times("t_ps", block.t_ps)
-        if len(block):
-            if self._newest is not None and int(block.t_ps[0]) < self._newest:
-                raise MisuseError(
-                    f"a block starts at {block.t_ps[0]} ps, before the last one's end at {self._newest} ps"
-                )
-            self._newest = int(block.t_ps[-1])
+        as_times("t_ps", block.checked().t_ps)
+        self._order.check(block.t_ps)
+        self._order.push(block.t_ps[-1:], block.channel[-1:])
         t_ps = np.concatenate((self._held.t_ps, block.t_ps + self._table[block.channel]))
         channel = np.concatenate((self._held.channel, block.channel))
         order = np.argsort(t_ps, kind="stable")
         t_ps, channel = t_ps[order], channel[order]
         safe = 0
-        if self._newest is not None:
-            safe = int(np.searchsorted(t_ps, self._newest + self._earliest, "left"))
+        if self._order.t_ps.size:
+            safe = int(np.searchsorted(t_ps, self._order.t_ps[-1] + self._earliest, "left"))
         self._held = TagBlock(t_ps[safe:], channel[safe:])
         gaps = np.stack(
             [_shifted(block.gaps[:, 0], self._earliest), _shifted(block.gaps[:, 1], self._latest)], axis=1
@@ -159,6 +155,7 @@ class DeadTime:
         self._extending = extending
         self._numba = use_numba(backend)
         self._cutter = Cutter()
+        self._order = Tail(1)
         self._last = np.full(256, NEVER, np.int64)
         self.dropped = 0
         """Tags dropped so far, but for those inside gaps."""
@@ -170,6 +167,8 @@ class DeadTime:
             MisuseError: unsorted tags; names the index.
         """
         as_times("t_ps", block.t_ps)
+        self._order.check(block.t_ps)
+        self._order.push(block.t_ps[-1:], block.channel[-1:])
         kept = []
         for t_ps, channel, cut in self._cutter.pieces(block):
             if cut:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,15 @@ from qnode.tags._block import TagBlock
 from qnode.tags._coincide import CoincidenceCounter
 from qnode.tags._columns import parquet_gaps, parquet_info, read_parquet
 from qnode.tags._correlate import G2, Correlator, G2Counter
+from qnode.tags._histogram import RoundCounter, start_multi_stop_counter
+from qnode.tags._pieces import refuse_absent
 
-__all__ = ["coincidences_of_files", "correlate_files", "g2_of_files"]
+__all__ = ["coincidences_of_files", "correlate_files", "g2_of_files", "start_multi_stop_of_files"]
 
 PART_TAGS = 1 << 22
 TASK_TIMEOUT_S = 3600.0
+
+_Counter = Correlator | G2Counter | CoincidenceCounter | RoundCounter
 
 
 @dataclass(frozen=True)
@@ -76,29 +80,44 @@ class _Question:
         counter.feed(_read(part.own))
         return [after - earlier for after, earlier in zip(_totals(counter), before, strict=True)]
 
-    def _counter(self) -> Correlator | G2Counter | CoincidenceCounter:
+    def _counter(self) -> _Counter:
         if self.axis is None:
             return CoincidenceCounter(self.channels, self.window_ps, backend=self.backend)
-        kind = G2Counter if self.kind == "g2" else Correlator
         start, stop = self.channels
+        if self.kind == "start_multi_stop":
+            return start_multi_stop_counter(start, stop, self.axis, backend=self.backend)
+        kind = G2Counter if self.kind == "g2" else Correlator
         return kind(start, stop, self.axis, backend=self.backend)
 
+    def refuse_missing(self, seen: Int64) -> None:
+        """Refuse a channel that no file has; ``seen`` is above 0 for those that are there.
 
-def _totals(counter: Correlator | G2Counter | CoincidenceCounter) -> list[Int64]:
+        Raises:
+            MisuseError: there is one.
+        """
+        for wanted in self.channels:
+            if not seen[wanted]:
+                raise refuse_absent(wanted, seen > 0)
+
+
+def _totals(counter: _Counter) -> list[Int64]:
     if isinstance(counter, CoincidenceCounter):
         return [counter.counts]
     if isinstance(counter, Correlator):
         return [counter.histogram.counts]
+    seen = counter.presence.seen.astype(np.int64)
+    if isinstance(counter, RoundCounter):
+        return [counter.result.histogram.counts, seen]
     result = counter.result
-    return [result.counts, np.array([result.starts, result.stops, result.live_ps], np.int64)]
+    return [result.counts, np.array([result.starts, result.stops, result.live_ps], np.int64), seen]
 
 
 def _read(groups: Iterable[_Group]) -> TagBlock:
-    blocks = [
-        block
-        for group in groups
-        for block in read_parquet(Path(group.path), group.tags, range(group.index, group.index + 1), gaps=False)
-    ]
+    blocks: list[TagBlock] = []
+    for path, of_file in groupby(groups, key=lambda group: group.path):
+        chosen = list(of_file)
+        rows = max(group.tags for group in chosen)
+        blocks += read_parquet(Path(path), rows, [group.index for group in chosen])
     return TagBlock.concat(blocks)
 
 
@@ -115,8 +134,8 @@ def _parts(paths: Sequence[str | Path], reach_ps: int, part_tags: int) -> list[_
     for path in paths:
         absolute = str(Path(path).absolute())
         rows = parquet_info(Path(path))[1]
-        groups += [_Group(absolute, index, *row) for index, row in enumerate(rows) if row[0]]
-        gaps += parquet_gaps(Path(path))
+        groups += [_Group(absolute, *row) for row in rows]
+        gaps += [(start, end) for start, end in parquet_gaps(Path(path)).tolist()]
     groups.sort(key=lambda group: (group.first_ps, group.last_ps))
     for earlier, later in pairwise(groups):
         if later.first_ps < earlier.last_ps:
@@ -231,11 +250,33 @@ def g2_of_files(
     """`qnode.tags.g2` of Parquet files that follow each other in time; see `correlate_files`.
 
     Raises:
-        MisuseError: as `correlate_files`.
+        MisuseError: as `correlate_files`; or a channel has no tags.
     """
     question = _Question("g2", (start, stop), axis, 0, backend)
-    counts, numbers = _ask(question, paths, scheduler, part_tags)
+    counts, numbers, seen = _ask(question, paths, scheduler, part_tags)
+    question.refuse_missing(seen)
     return G2.from_counts(axis, counts, *numbers.tolist())
+
+
+def start_multi_stop_of_files(
+    paths: Sequence[str | Path],
+    start: int,
+    stop: int,
+    axis: Axis,
+    *,
+    scheduler: str | None = None,
+    backend: Backend = "auto",
+    part_tags: int = PART_TAGS,
+) -> Histogram:
+    """`qnode.tags.start_multi_stop` of Parquet files that follow each other in time; see `correlate_files`.
+
+    Raises:
+        MisuseError: as `correlate_files`; or a channel has no tags, or the axis starts below 0.
+    """
+    question = _Question("start_multi_stop", (start, stop), axis, 0, backend)
+    counts, seen = _ask(question, paths, scheduler, part_tags)
+    question.refuse_missing(seen)
+    return Histogram(axis, counts)
 
 
 def coincidences_of_files(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from qnode.errors import MisuseError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -63,10 +65,15 @@ def draw_g2(
     path: str | Path | None,
     axes: Axes | None,
 ) -> Axes:
-    """g2 with a band of one standard deviation."""
+    """g2 with a band of one standard deviation; bins in which nothing can be expected stay empty.
+
+    Raises:
+        MisuseError: there are no values at all.
+    """
     axes = _axes(axes)
     edges, unit = _steps(edges_ps)
-    values, errors = np.nan_to_num(values), np.nan_to_num(errors)
+    if not np.isfinite(values).any():
+        raise MisuseError("there is no g2 to draw: one of the channels has no tags, or there is no live time")
     axes.stairs(values + errors, edges, baseline=values - errors, fill=True, alpha=0.3)
     axes.stairs(values, edges)
     axes.axhline(1, linestyle=":", linewidth=0.8, color="grey")

@@ -16,7 +16,8 @@ HydraHarp 2, ... T3     01010304  the same; the sync field counts the overflows 
 PicoHarp T3             00010303  channel 4, dtime 12, sync 16; channel 15, dtime 0 = overflow    65536
 ======================  ========  ==============================================================  ================
 
-A T3 tag's time is sync count x sync period + dtime x resolution, rounded to the picosecond.
+A T3 tag's time is sync count x sync period + dtime x resolution, rounded to the picosecond. Records of one sync come
+in the order in which the inputs are read out; the tags are given in the order of time.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64, UInt8, as_times
+from qnode.tags._arrays import Int64, UInt8
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
 
@@ -144,9 +145,11 @@ class PtuDecoder:
         self._whole = int(header.unit_ps) if header.unit_ps == int(header.unit_ps) else 0
         self._numba = use_numba(backend)
         self._overflow = 0  # in units of time (T2) or of syncs (T3)
+        self._held = TagBlock.from_arrays([], [])  # T3: tags of the last sync, which the next record may precede
+        self._last_sync = 0
 
     def decode(self, records: Words) -> TagBlock:
-        """Tags of the next records."""
+        """Tags of the next records; in T3 those from the last sync on wait for what comes."""
         kind = self._header.records
         if self._numba and not kind.t3 and not kind.picoharp and self._whole:
             from qnode.tags._numba_ptu import t2 as kernel
@@ -160,7 +163,31 @@ class PtuDecoder:
         time = self._overflow + np.cumsum(overflow * kind.wrap) + time
         self._overflow += int(overflow.sum()) * kind.wrap
         used = overflow == 0
-        return TagBlock(self._scaled(time[used], dtime[used]), channel[used])
+        time, block = time[used], TagBlock(self._scaled(time[used], dtime[used]), channel[used])
+        return self._in_order(time, block) if kind.t3 else block
+
+    def finish(self) -> TagBlock:
+        """What waited."""
+        held, self._held = self._held, TagBlock.from_arrays([], [])
+        return held
+
+    def _in_order(self, sync: Int64, block: TagBlock) -> TagBlock:
+        """Tags sorted; syncs that go back are a fault of the file, which whoever counts the tags will name."""
+        if not sync.size:
+            return block
+        t_ps = np.concatenate((self._held.t_ps, block.t_ps))
+        channel = np.concatenate((self._held.channel, block.channel))
+        self._held = TagBlock.from_arrays([], [])
+        if int(np.diff(sync, prepend=self._last_sync).min()) < 0:
+            self._last_sync = int(sync[-1])
+            return TagBlock(t_ps, channel)
+        self._last_sync = int(sync[-1])
+        if t_ps.size > 1 and int(np.diff(t_ps).min()) < 0:
+            order = np.argsort(t_ps, kind="stable")
+            t_ps, channel = t_ps[order], channel[order]
+        safe = int(np.searchsorted(t_ps, self._scaled(sync[-1:], np.zeros(1, np.int64))[0], "left"))
+        self._held = TagBlock(t_ps[safe:], channel[safe:])
+        return TagBlock(t_ps[:safe], channel[:safe])
 
     def _scaled(self, time: Int64, dtime: Int64) -> Int64:
         if self._whole and not self._header.records.t3:
@@ -212,7 +239,7 @@ def write_t2(path: Path, blocks: Iterable[TagBlock], comment: str = "") -> int:
         Number of tags written.
 
     Raises:
-        MisuseError: a channel or a time that T2 can't hold, unsorted blocks.
+        MisuseError: a channel or a time that T2 can't hold.
     """
     tags = records = 0
     overflow = 0
@@ -256,13 +283,15 @@ def _write_header(file: BinaryIO, comment: str) -> int:
 
 
 def _encode_t2(block: TagBlock, overflow: int) -> tuple[Words, int]:
-    t_ps, channel = as_times("t_ps", block.t_ps), block.channel
+    t_ps, channel = block.t_ps, block.channel
     if not t_ps.size:
         return np.empty(0, np.uint32), overflow
     high = t_ps >> 25
     steps = np.diff(high, prepend=overflow)
     if int(steps[0]) < 0 or int(t_ps[0]) < 0:
-        raise MisuseError(f"PTU: a block starts at {t_ps[0]} ps, before 0 or before the last one's end")
+        raise MisuseError(
+            f"PTU: a block starts at {t_ps[0]} ps, before 0", hint="shift the times: convert --offset-ps"
+        )
     if int(steps.max()) >= 1 << 25:
         index = int(np.argmax(steps))
         raise MisuseError(f"PTU: nothing for 18 min before t_ps[{index}] = {t_ps[index]}", hint="write two files")

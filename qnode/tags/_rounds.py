@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int32, Int64, UInt8, as_channel, as_int64, as_times, same_length, unsorted_at
+from qnode.tags._arrays import Int32, Int64, UInt8, as_channel, as_int, as_int64, as_times, same_length, unsorted_at
 from qnode.tags._backend import Backend, use_numba
 
 __all__ = ["Clicks", "Patterns", "WindowTrain", "click_patterns", "fold", "fold_relative"]
@@ -36,6 +36,8 @@ class WindowTrain:
     """Length of a window, at most the period."""
 
     def __post_init__(self) -> None:
+        for name in ("first_open_ps", "period_ps", "attempts", "width_ps"):
+            object.__setattr__(self, name, as_int(name, getattr(self, name)))
         if self.first_open_ps < 0:
             raise MisuseError(f"first_open_ps is {self.first_open_ps}", hint="windows open after the round's sync")
         if not 1 <= self.attempts < 1 << 31:

@@ -76,6 +76,8 @@ class Tdc1Decoder:
         """As ``horizon_ps``, but without the words that a prompt decoder handed on before others confirmed them."""
         self.dropped_bytes = 0
         """Bytes that belonged to no trustworthy word."""
+        self.cut_bytes = 0
+        """Bytes of a word that the end cut, known after `finish`."""
         self._rest = b""
         self._last: int | None = None  # unwrapped time of the last trusted word, in units of 2 ns
         self._context = np.empty(0, np.uint32)  # the last trusted words
@@ -103,6 +105,8 @@ class Tdc1Decoder:
         if self._lost:
             self._gaps.append((self._gap_from, NEVER_PS))
             self._lost = False
+        else:
+            self.cut_bytes = len(self._rest)
         self.dropped_bytes += len(self._rest)
         self._rest = b""
         return self._take()
@@ -152,7 +156,8 @@ class Tdc1Decoder:
         if breaks.size:
             # The words just before the chain may be made of the remains of two.
             before = [*self._recent, *unwrapped[: breaks[-1]][-REACH_BACK_WORDS:].tolist()]
-            self._chain_from = before[-min(len(before), CREEPING_WORDS)] if before else 0
+            # The first words after a gap: what comes before them is what the gap began with.
+            self._chain_from = before[-min(len(before), CREEPING_WORDS)] if before else self._base
         self._last = int(unwrapped[-1])
         self._context = np.concatenate((self._context, words[-CONTEXT_WORDS:]))[-CONTEXT_WORDS:]
         self._recent.extend(unwrapped[-REACH_BACK_WORDS:].tolist())

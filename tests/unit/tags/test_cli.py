@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from qnode.cli.tags import app
 from qnode.tags import Axis, TagBlock, count_rates, g2, read_tags, start_multi_stop, write_tags
+from qnode.tags._columns import ArrowWriter
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -46,7 +47,10 @@ def test_info_says_what_is_in_a_truncated_file(ptu: Path) -> None:
 
 def test_info_finds_unsorted_tags_and_gaps(tmp_path: Path) -> None:
     path = tmp_path / "run.arrow"
-    write_tags(path, [TagBlock.from_arrays([5, 4], [1, 1]), TagBlock.from_arrays([9], [1], gaps=[(6, 2**63 - 1)])])
+    writer = ArrowWriter(path)
+    for block in (TagBlock.from_arrays([5, 4], [1, 1]), TagBlock.from_arrays([9], [1], gaps=[(6, 2**63 - 1)])):
+        writer.write(block)
+    writer.close()
     document = json.loads(call("info", path, "--json")[0])["files"][0]
     assert document["time_goes_back_at"] == 1
     assert document["gaps"] == [[6, 2**63 - 1]]
@@ -97,5 +101,80 @@ def test_g2_of_an_archive_by_a_scheduler(ptu: Path, tmp_path: Path) -> None:
     here = json.loads(call("plot", archive, *words)[0])["counts"]
     out.unlink()
     assert json.loads(call("plot", archive, *words, "--scheduler", "threads")[0])["counts"] == here > 1000
+    lifetime = ("--lifetime", 1, 2, "--reach-ps", 50_000_000, "-o", out, "--json")
+    counts = json.loads(call("plot", archive, *lifetime)[0])["counts"]
+    assert json.loads(call("plot", archive, *lifetime, "--scheduler", "threads")[0])["counts"] == counts > 1000
     assert out.read_bytes().startswith(PNG)
-    assert "--scheduler is for --g2 of Parquet" in call("plot", ptu, *words, "--scheduler", "threads", code=2)[1]
+    assert (
+        "--scheduler is for --g2 and --lifetime of" in call("plot", ptu, *words, "--scheduler", "threads", code=2)[1]
+    )
+
+
+def test_an_absent_channel_is_a_usage_error(ptu: Path, tmp_path: Path) -> None:
+    archive, out = tmp_path / "lab.parquet", tmp_path / "plot.png"
+    call("convert", ptu, "-o", archive)
+    for words in (
+        (ptu, "--g2", 1, 3),
+        (ptu, "--lifetime", 3, 1),
+        (ptu, "--lifetime", 1, 3),
+        (archive, "--g2", 3, 1, "--scheduler", "threads"),
+        (archive, "--lifetime", 1, 3, "--scheduler", "threads"),
+    ):
+        assert "channel 3 has no tags - channels with tags: 1, 2" in call("plot", *words, "-o", out, code=2)[1]
+    assert not out.exists()
+
+
+def test_info_says_that_a_spool_has_no_end(tmp_path: Path) -> None:
+    path = tmp_path / "run.arrow"
+    with path.open("wb") as sink:
+        ArrowWriter(sink).write(TagBlock.from_arrays([5], [1]))
+    document = json.loads(call("info", path, "--json")[0])["files"][0]
+    assert document["tags"] == 1
+    assert "no end mark" in document["truncated"]
+    assert "truncated: the stream has no end mark" in call("info", path)[1]
+
+
+def test_convert_counts_what_a_format_cannot_hold(tmp_path: Path) -> None:
+    source, out = tmp_path / "run.parquet", tmp_path / "run.tdc1"
+    # two tags of channel 1 in one unit of 2 ns, one inside a gap
+    write_tags(source, TagBlock.from_arrays([10_000, 10_500, 30_000, 50_000], [1, 1, 2, 2], gaps=[(29_000, 31_000)]))
+    assert "a gap from 29000 to 31000 ps" in call("convert", source, "-o", out, code=2)[1]
+    assert not out.exists()
+    stdout, stderr = call("convert", source, "-o", out, "--lossy", "--json")
+    assert json.loads(stdout) == {"file": str(out), "tags": 2, "left_out": 2, "gaps": 1, "bytes": 8}
+    assert "1 gaps; left out 2 tags" in stderr
+    two = tmp_path / "two_C1.bin"
+    assert "choose one: qnode tags convert --keep CHANNEL" in call("convert", source, "-o", two, "--lossy", code=2)[1]
+
+
+def test_convert_to_lab_time(tmp_path: Path) -> None:
+    source, out = tmp_path / "run.parquet", tmp_path / "lab.parquet"
+    second = 10**12
+    write_tags(source, TagBlock.from_arrays([second, second + 500, 2 * second + 1000], [4, 1, 4]))
+    call("convert", source, "-o", out, "--offset-ps", -5, "--skew", 1e-6)
+    assert read_tags(out).t_ps.tolist() == [second + 999_995, second + 1_000_495, 2 * second + 2_000_995]
+    call("convert", source, "-o", out, "--pps", 4)
+    assert read_tags(out).t_ps.tolist() == [0, 500, second]  # 1 ppb fast: 500.0000005 ps
+    assert "--pps takes no --offset-ps" in call("convert", source, "-o", out, "--pps", 4, "--offset-ps", 1, code=2)[1]
+    assert "two are needed for a rate" in call("convert", source, "-o", out, "--pps", 1, code=2)[1]
+
+
+def test_convert_reads_references(tmp_path: Path) -> None:
+    source, out = tmp_path / "timestamps_C2.bin", tmp_path / "run.arrow"
+    source.write_bytes(np.array([1, 5, 2, 7], "<u8").tobytes())
+    call("convert", source, "-o", out, "--from", "idq_u64_ref", "--ref-period-ps", 1000)
+    assert read_tags(out).t_ps.tolist() == [1005, 2007]
+    assert "--ref-period-ps" in call("info", source, "--from", "idq_u64_ref", code=2)[1]
+
+
+def test_rates_of_a_file_with_gaps_and_of_an_empty_one(tmp_path: Path) -> None:
+    path, out = tmp_path / "run.parquet", tmp_path / "rates.png"
+    write_tags(path, TagBlock.from_arrays([10, 250, 460], [1, 1, 2], gaps=[(90, 310)]))
+    assert json.loads(call("plot", path, "--every-ps", 100, "-o", out, "--json")[0])["counts"] == 2
+    assert out.read_bytes().startswith(PNG)
+    out.unlink()
+    write_tags(path, TagBlock.from_arrays([], []))
+    assert "no count rates to draw: no tags" in call("plot", path, "-o", out, code=2)[1]
+    assert (
+        "channel 1 has no tags - channels with tags: none" in call("plot", path, "--g2", 1, 2, "-o", out, code=2)[1]
+    )

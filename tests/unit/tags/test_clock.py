@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnode.errors import MisuseError
-from qnode.tags import ClockModel, PpsClock, TagBlock
+from qnode.tags import ClockModel, PpsClock, TagBlock, apply_clock
 
 S = 10**12
 OPEN = 2**63 - 1
@@ -91,3 +91,25 @@ def test_pps_that_never_comes_is_named() -> None:
     assert len(clock.feed(TagBlock.from_arrays([1, 2], [1, 4]))) == 0
     with pytest.raises(MisuseError, match="channel 4 gave 1 good pulses, 0 refused"):
         clock.finish()
+
+
+def test_pulses_inside_a_gap_are_no_pulses() -> None:
+    second = 10**12
+    clock = PpsClock(4)
+    # a stray word of a damaged stream, within the tolerance of a second and 50 us off, lies in the gap
+    stray = second + 50_000_000
+    block = TagBlock.from_arrays([0, stray, 2 * second], [4, 4, 4], gaps=[(second // 2, second + 10**8)])
+    found = TagBlock.concat([clock.feed(block), clock.finish()])
+    assert found.t_ps.tolist() == [0, stray, 2 * second]
+    assert clock.refused == 0
+
+
+def test_a_stream_on_lab_time_to_its_end() -> None:
+    blocks = [TagBlock.from_arrays([0, 3], [4, 1]), TagBlock.from_arrays([10**12, 10**12 + 7], [4, 1])]
+    assert TagBlock.concat(apply_clock(blocks, ClockModel(offset_ps=5))).t_ps.tolist() == [
+        5,
+        8,
+        10**12 + 5,
+        10**12 + 12,
+    ]
+    assert TagBlock.concat(apply_clock(blocks, PpsClock(4, 9))).t_ps.tolist() == [9, 12, 10**12 + 9, 10**12 + 16]

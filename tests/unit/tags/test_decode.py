@@ -144,6 +144,33 @@ def test_most_of_a_damaged_stream_is_saved() -> None:
     assert np.mean(np.array(lengths) < 40_000_000_000) > 0.95
 
 
+def test_a_second_loss_soon_after_a_gap_does_not_reach_back_to_the_start() -> None:
+    """Two bytes lost; the stream is taken up at a wrong place first, which shows by its creeping low byte."""
+    rng = np.random.default_rng(900)
+    middle = np.cumsum(rng.integers(1, 6000, 600))
+    masks = np.where(np.arange(600) % 4 == 0, 2, rng.choice([1, 4, 5], 600))
+    before = np.arange(0, 5 * WRAP_UNITS, 2**21)
+    middle = middle + 5 * WRAP_UNITS
+    after = np.arange(int(middle[-1]) + 1000, 8 * WRAP_UNITS, 2**13 + 1)
+    units = np.concatenate((before, middle, after))
+    masks = np.concatenate((np.ones(before.size, int), masks, np.ones(after.size, int)))
+    data = ((units % WRAP_UNITS) << 5 | masks).astype("<u4").tobytes()
+    at = 4 * before.size + int(0.5896562764575655 * 4 * 600)
+    block, _ = decode(damaged(data, at, 2))
+    starts, ends = block.gaps.min(axis=0)[0], block.gaps.max(axis=0)[1]
+    assert starts > (middle[0] - 1) * 2000  # what came before is kept
+    assert ends < 7 * WRAP_UNITS * 2000  # and so is what comes after
+    outside = (block.t_ps < starts) | (block.t_ps >= ends)
+    truth = {
+        (int(unit) * 2000, bit + 1)
+        for unit, mask in zip(units, masks, strict=True)
+        for bit in range(4)
+        if mask >> bit & 1
+    }
+    found = set(zip(block.t_ps[outside].tolist(), block.channel[outside].tolist(), strict=True))
+    assert found == {tag for tag in truth if not starts <= tag[0] < ends}
+
+
 def test_a_stream_lost_to_its_end_is_marked() -> None:
     data, tags = run_stream(1, wraps=1)
     block, _ = decode(data[:402] + data[403:450])
@@ -156,7 +183,7 @@ def test_a_stream_lost_to_its_end_is_marked() -> None:
 def test_truncated_last_word_is_counted() -> None:
     block, stream = decode(word(5, (1,)) + b"\x01\x02")
     assert len(block) == 1
-    assert stream.dropped_bytes == 2  # type: ignore[attr-defined]
+    assert stream.dropped_bytes == stream.cut_bytes == 2  # type: ignore[attr-defined]
 
 
 def test_idq_by_hand_and_split_in_a_record() -> None:

@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnode.errors import MisuseError
-from qnode.tags import Backend, TagBlock, merge_files, open_tags, read_tags, write_tags
+from qnode.tags import (
+    Backend,
+    ClockModel,
+    PpsClock,
+    TagBlock,
+    TruncatedFileWarning,
+    merge_files,
+    open_tags,
+    read_tags,
+    write_tags,
+)
 from qnode.tags._columns import ArrowWriter
 
 BACKENDS: list[Backend] = ["numpy", "numba"]
@@ -140,10 +150,61 @@ def test_ptu_marker_and_sync_channels(tmp_path: Path) -> None:
 def test_truncated_ptu_is_read_to_its_last_record(tmp_path: Path) -> None:
     path = tmp_path / "cut.ptu"
     write_tags(path, some_tags(100))
-    path.write_bytes(path.read_bytes()[:-6])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-6])
     file = open_tags(path)
     assert len(TagBlock.concat(file)) == 98
     assert file.truncated_bytes == 2
+    assert "2 bytes after the last whole record were left out; the header promises " in file.truncation
+    path.write_bytes(whole[:-4])  # cut between two records: only the header knows
+    file = open_tags(path)
+    assert len(TagBlock.concat(file)) == 99
+    assert file.truncated_bytes == 0
+    assert file.truncation.startswith("the header promises ")
+    with pytest.warns(TruncatedFileWarning, match="cut.ptu: truncated, the header promises "):
+        assert len(read_tags(path)) == 99
+    path.write_bytes(whole)
+    assert len(read_tags(path)) == 100
+
+
+def t3_file(path: Path, photons: list[tuple[int, int]], channels: list[int]) -> None:
+    """T3 of (sync, dtime): sync period 1 ns, dtime in 100 ps, syncs below 1024."""
+    words = [
+        (channel - 1) << 25 | dtime << 10 | sync for (sync, dtime), channel in zip(photons, channels, strict=True)
+    ]
+    path.write_bytes(ptu_header(0x00010307, 1e-9, 1e-10, len(words)) + struct.pack(f"<{len(words)}I", *words))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_photons_of_one_t3_sync_come_in_the_order_of_time(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "flim.ptu"
+    # input 2 is read out after input 1 though its photon came first; a dtime may pass the sync period
+    t3_file(path, [(0, 3), (5, 30), (5, 2), (6, 1), (6, 0), (9, 5)], [1, 1, 2, 1, 2, 1])
+    block = TagBlock.concat(open_tags(path).blocks(size))
+    assert block.t_ps.tolist() == [300, 5200, 6000, 6100, 8000, 9500]
+    assert block.channel.tolist() == [1, 2, 2, 1, 1, 1]
+    same(read_tags(path), block)
+
+
+def test_t3_syncs_that_go_back_are_no_matter_of_order(tmp_path: Path) -> None:
+    path = tmp_path / "bad.ptu"
+    t3_file(path, [(5, 0), (7, 0), (6, 0)], [1, 1, 1])
+    with pytest.raises(MisuseError, match=r"bad.ptu: t_ps is not sorted: t_ps\[2\] = 6000 after 7000"):
+        read_tags(path)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 1023), st.integers(0, 200)), max_size=60), st.integers(1, 20))
+def test_t3_does_not_depend_on_the_block(
+    tmp_path_factory: pytest.TempPathFactory, photons: list[tuple[int, int]], size: int
+) -> None:
+    photons.sort(key=lambda photon: photon[0])
+    path = tmp_path_factory.mktemp("t3") / "run.ptu"
+    t3_file(path, photons, [1 + k % 3 for k in range(len(photons))])
+    expected = sorted((1000 * sync + 100 * dtime, k) for k, (sync, dtime) in enumerate(photons))
+    found = TagBlock.concat(open_tags(path).blocks(size))
+    assert found.t_ps.tolist() == [time for time, _ in expected]
+    assert found.channel.tolist() == [1 + k % 3 for _, k in expected]
 
 
 @pytest.mark.parametrize(
@@ -202,10 +263,20 @@ def test_parquet_is_plain_parquet(tmp_path: Path) -> None:
     assert path.stat().st_size / len(block) < 3.2
 
 
+def schema_only() -> bytes:
+    sink = io.BytesIO()
+    sink.close, keep = (lambda: None), sink.close  # type: ignore[method-assign]
+    ArrowWriter(sink).close()
+    data = sink.getvalue()
+    keep()
+    return data
+
+
 def test_a_spool_cut_anywhere_gives_its_whole_batches(tmp_path: Path) -> None:
     sink = io.BytesIO()
     sink.close, keep = (lambda: None), sink.close  # type: ignore[method-assign]
     writer = ArrowWriter(sink)
+    start = len(schema_only()) - 8  # the schema comes out with the first batch, an end mark has 8 bytes
     ends = []
     parts = pieces(some_tags(2000), 500)
     for part in parts:
@@ -222,8 +293,31 @@ def test_a_spool_cut_anywhere_gives_its_whole_batches(tmp_path: Path) -> None:
         count = sum(end <= cut for end in ends)
         assert len(got) == count
         assert sum(map(len, got)) == 500 * count
-        if count and cut not in (len(whole), ends[count - 1]):
-            assert file.truncated_bytes == cut - ends[count - 1]
+        assert file.truncated_bytes == (0 if cut in (len(whole), ends[count - 1]) else cut - [start, *ends][count])
+        wanted = "no end mark" if cut in ends else "after the last whole batch" if cut < len(whole) else ""
+        assert wanted in file.truncation
+        assert bool(file.truncation) == (cut < len(whole))
+    for cut in range(ends[3] + 1, len(whole)):  # inside the end mark
+        path.write_bytes(whole[:cut])
+        with pytest.warns(TruncatedFileWarning, match=f"truncated, {cut - ends[3]} bytes after the last whole batch"):
+            assert len(read_tags(path)) == 2000
+    path.write_bytes(whole[:start])
+    with pytest.warns(TruncatedFileWarning, match="no end mark"):
+        assert len(read_tags(path)) == 0
+    path.write_bytes(whole[: start - 8])
+    with pytest.raises(MisuseError, match="is no Arrow stream of tags"):
+        read_tags(path)
+
+
+def test_gaps_of_a_spool_that_grows_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.arrow"
+    with path.open("wb", buffering=0) as sink:
+        writer = ArrowWriter(sink)
+        writer.write(TagBlock.from_arrays([10], [1]))
+        writer.write(TagBlock.from_arrays([20], [1], gaps=[(5, 8)]))
+        blocks = open_tags(path).blocks()  # knows the gaps up to here
+        writer.write(TagBlock.from_arrays([30], [1], gaps=[(21, 25)]))
+        assert [block.gaps.tolist() for block in blocks] == [[[5, 8]], [], [[21, 25]]]
 
 
 def test_idq_files_take_their_channel_from_the_name(tmp_path: Path) -> None:
@@ -301,6 +395,53 @@ def test_qutag_binary(tmp_path: Path) -> None:
     assert block.t_ps.tolist() == [5, 8, 9]
     assert block.channel.tolist() == [200, 1, 4]
     assert file.truncated_bytes == 3
+    path.write_bytes(b"h" * 39)
+    file = open_tags(path)
+    assert sum(map(len, file)) == 0
+    assert file.truncated_bytes == 39
+
+
+def test_idq_with_references(tmp_path: Path) -> None:
+    path = tmp_path / "timestamps_C2.bin"
+    path.write_bytes(struct.pack("<6Q", 0, 17, 3, 5, 3, 900) + b"cut")
+    file = open_tags(path, "idq_u64_ref", ref_period_ps=1000)
+    block = TagBlock.concat(file)
+    assert block.t_ps.tolist() == [17, 3005, 3900]
+    assert block.channel.tolist() == [2, 2, 2]
+    assert file.truncated_bytes == 3
+    with pytest.raises(MisuseError, match=r"whose period is not given - pass ref_period_ps \(--ref-period-ps\)"):
+        read_tags(path, "idq_u64_ref")
+    path.write_bytes(struct.pack("<2Q", 2**50, 0))
+    with pytest.raises(MisuseError, match="reference 1125899906842624 x 10000 ps does not fit in int64"):
+        read_tags(path, "idq_u64_ref", ref_period_ps=10_000)
+
+
+@pytest.mark.filterwarnings("ignore::qnode.tags.TruncatedFileWarning")
+def test_a_tdc1_file_counts_its_own_end_only(tmp_path: Path) -> None:
+    """A byte lost in the middle is a gap; what the end cuts is truncated."""
+    path = tmp_path / "run.tdc1"
+    units = np.cumsum(np.random.default_rng(1).integers(1, 2000, 400))
+    words = (units << 5 | 1 << np.arange(400) % 3).astype("<u4").tobytes()
+    for data, gaps, cut in (
+        (words[:-1], 0, 3),
+        (words[:801] + words[802:], 1, 0),
+        (words[:801] + words[802:-1], 1, 3),
+    ):
+        path.write_bytes(data)
+        file = open_tags(path)
+        assert sum(len(block.gaps) for block in file) == gaps
+        assert file.truncated_bytes == cut
+
+
+def test_a_clock_goes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.arrow"
+    t_ps = [10**12, 10**12 + 5, 2 * 10**12 + 200, 3 * 10**12 + 400]
+    write_tags(path, TagBlock.from_arrays(t_ps, [1, 2, 1, 1]))
+    ahead = read_tags(path, clock=ClockModel(offset_ps=7, skew=1e-6))
+    assert ahead.t_ps.tolist() == [t + 7 + round(t * 1e-6) for t in t_ps]
+    file = open_tags(path, clock=PpsClock(1, first_label_ps=50))
+    for _ in range(2):  # the clock starts anew with each iteration
+        assert TagBlock.concat(file.blocks(2)).t_ps.tolist() == [50, 55, 10**12 + 50, 2 * 10**12 + 50]
 
 
 def test_ttbin_needs_its_makers_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,6 +484,139 @@ def test_merged_files_are_merged_tags(streams: list[list[int]], size: int) -> No
     expected = sorted((time, k + 1) for k, times in enumerate(streams) for time in times)
     assert found.t_ps.tolist() == [time for time, _ in expected]
     assert found.channel.tolist() == [channel for _, channel in expected]
+
+
+def foreign(path: Path, t_ps: object, channel: object, **more: object) -> Path:
+    """A file that another program wrote."""
+    table = pa.table({**more, "channel": channel, "t_ps": t_ps})
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return path
+
+
+@pytest.mark.parametrize("name", ["other.parquet", "other.arrow"])
+def test_columns_of_others(tmp_path: Path, name: str) -> None:
+    """Other integers, other columns, another order are read; what can't be tags is refused."""
+    path = tmp_path / name
+    block = read_tags(foreign(path, pa.array([1, 2], pa.uint64()), pa.array([1, 9], pa.int16()), why=["a", "b"]))
+    assert block.t_ps.tolist() == [1, 2]
+    assert block.channel.tolist() == [1, 9]
+    ones = pa.array([1, 2], pa.uint8())
+    for t_ps, channel, text in (
+        ([0.5, 1.0], ones, "other.*: t_ps is double - t_ps is integer picoseconds"),
+        ([1, 2], ["a", "b"], "other.*: channel is string"),
+        ([1, None], ones, "other.*: 1 of t_ps are null"),
+        ([1, 2], pa.array([None, 1], pa.uint8()), "other.*: 1 of channel are null"),
+        ([1, 2], pa.array([1, 0], pa.uint8()), r"other.*: channel\[1\] = 0 is out of range"),
+        ([1, 2], [1, 256], r"other.*: channel\[1\] = 256 is out of range"),
+        ([2, 1], ones, r"other.*: t_ps is not sorted: t_ps\[1\] = 1 after 2"),
+    ):
+        with pytest.raises(MisuseError, match=text):
+            read_tags(foreign(path, t_ps, channel))
+    pq.write_table(pa.table({"t": [1]}), path) if name.endswith("parquet") else foreign(path, [1], [1])
+    if name.endswith("parquet"):
+        with pytest.raises(MisuseError, match=r"has columns \['t'\]"):
+            read_tags(path)
+
+
+def test_gaps_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "odd.parquet"
+    for text, error in ((b"{", "no list of gaps"), (b"[[1.5, 2]]", "gaps are float64")):
+        pq.write_table(pa.table({"t_ps": [1], "channel": [1]}).replace_schema_metadata({b"qnode.gaps": text}), path)
+        with pytest.raises(MisuseError, match=error):
+            read_tags(path)
+
+
+def test_a_broken_page_names_the_file_and_the_tag(tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+    write_tags(path, some_tags(100_000))
+    data = bytearray(path.read_bytes())
+    data[1000:60_000] = b"\xff" * 59_000
+    path.write_bytes(data)
+    with pytest.raises(MisuseError, match=r"run.parquet: tags from 0 on can't be read"):
+        read_tags(path)
+
+
+def test_row_groups_hold_a_million_tags_however_small_the_blocks_are(tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+    block = some_tags(100_000, step_ps=100)
+    write_tags(path, pieces(block, 300))
+    assert pq.ParquetFile(path).num_row_groups == 1
+    same(read_tags(path), block)
+    large = TagBlock.from_arrays(np.arange(2_500_000), np.ones(2_500_000, np.uint8))
+    for parts in (large, pieces(large, 400_000)):
+        write_tags(path, parts)
+        meta = pq.ParquetFile(path).metadata
+        assert [meta.row_group(k).num_rows for k in range(meta.num_row_groups)] == [2**20, 2**20, 2_500_000 - 2**21]
+    same(read_tags(path), large)
+
+
+@pytest.mark.parametrize("name", ["x.arrow", "x.parquet", "x.ptu", "x_C1.bin", "x_C1.txt", "x.tdc1", "x.a1"])
+def test_wrong_tags_are_not_written(tmp_path: Path, name: str) -> None:
+    first = TagBlock.from_arrays([10_000, 20_000], [1, 1])
+    for blocks, text in (
+        (
+            [first, TagBlock.from_arrays([30_000, 29_999], [1, 1])],
+            r"from tag 2 on, t_ps is not sorted: t_ps\[1\] = 29999",
+        ),
+        (
+            [first, TagBlock.from_arrays([19_000], [1])],
+            "from tag 2 on, a block starts at 19000 ps, before the last one's",
+        ),
+        ([first, TagBlock(np.array([30_000]), np.zeros(1, np.uint8))], r"from tag 2 on, channel\[0\] = 0 is out of"),
+    ):
+        with pytest.raises(MisuseError, match=rf"{name} is not written: in the block {text}"):
+            write_tags(tmp_path / name, blocks)
+    if name not in ("x.arrow", "x.parquet"):
+        with pytest.raises(MisuseError, match="-5"):
+            write_tags(tmp_path / name, TagBlock.from_arrays([-5, 3], [1, 1]))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x.ptu", "x_C1.bin", "x_C1.txt", "x.tdc1", "x.a1"])
+def test_gaps_are_not_lost_in_silence(tmp_path: Path, name: str) -> None:
+    tags = TagBlock.from_arrays([10_000, 20_000, 30_000], [1, 1, 1], gaps=[(15_000, 25_000)])
+    with pytest.raises(MisuseError, match=r"the tags have a gap from 15000 to 25000 ps.*--lossy"):
+        write_tags(tmp_path / name, tags)
+    assert write_tags(tmp_path / name, tags, lossy=True) == 2
+    assert read_tags(tmp_path / name).t_ps.tolist() == [10_000, 30_000]
+
+
+@pytest.mark.parametrize(("name", "unit_ps"), [("x.tdc1", 2000), ("x.a1", 4)])
+@pytest.mark.parametrize("size", [1, 2, 3, 10])
+def test_tags_that_become_one_are_refused_or_counted(tmp_path: Path, name: str, unit_ps: int, size: int) -> None:
+    # by hand: units 0 (channel 1 twice, channel 2), 5 (channel 1), 9 (channel 3 three times)
+    t_ps = np.array([0, 0, 1, 5 * unit_ps, 9 * unit_ps, 9 * unit_ps + 1, 9 * unit_ps + 1])
+    block = TagBlock.from_arrays(t_ps, [1, 2, 1, 1, 3, 3, 3])
+    with pytest.raises(
+        MisuseError, match="2 tags of channel 1 at 0 ps fall into one unit of its time and would become"
+    ):
+        write_tags(tmp_path / name, pieces(block, size))
+    assert list(tmp_path.iterdir()) == []
+    assert write_tags(tmp_path / name, pieces(block, size), lossy=True) == 4
+    found = read_tags(tmp_path / name)
+    assert found.channel.tolist() == [1, 2, 1, 3]
+    assert np.abs(found.t_ps - [0, 0, 5 * unit_ps, 9 * unit_ps]).max() <= 2
+
+
+def test_what_a1_cannot_hold_is_refused(tmp_path: Path) -> None:
+    hour = 3600 * 10**12
+    for t_ps, text in (
+        ([20 * hour], "the first tag is at 720000"),
+        ([0, 10 * hour], "nothing for 9.7 h before 360000"),
+    ):
+        with pytest.raises(MisuseError, match=text):
+            write_tags(tmp_path / "x.a1", TagBlock.from_arrays(t_ps, [1] * len(t_ps)))
+
+
+def test_ascii_numbers_that_do_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "x_C1.txt"
+    path.write_text(f"1\n{2**63}\n")
+    with pytest.raises(MisuseError, match=r"x_C1.txt: a time before line 3 does not fit"):
+        read_tags(path)
 
 
 def test_formats_that_cannot_be(tmp_path: Path) -> None:

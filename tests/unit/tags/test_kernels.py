@@ -1,7 +1,9 @@
 """Kernels against plain Python loops over their definitions; both backends; any split into blocks gives the same."""
 
+import tracemalloc
 from collections.abc import Sequence
 from itertools import combinations, pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -348,6 +350,38 @@ def test_count_rates(tags: Tags, width: int, cuts: list[int]) -> None:
                 assert count == sum(start <= t < start + width and c == channel for t, c in tags)
 
 
+def test_rates_leave_gaps_out() -> None:
+    # bins of 100: the gap takes 30 of bin 0, all of bins 1 and 2, 10 of bin 3, and the tag at 350 belongs to no gap
+    tags = TagBlock.from_arrays([10, 75, 150, 305, 350, 420], [1, 1, 1, 1, 2, 1], gaps=[(70, 290), (280, 310)])
+    for parts in (
+        [tags],
+        [TagBlock(tags.t_ps[:1], tags.channel[:1], tags.gaps), TagBlock(tags.t_ps[1:], tags.channel[1:])],
+    ):
+        counter = RateCounter(100)
+        for part in parts:
+            counter.feed(part)
+        result = counter.result
+        assert result.channels.tolist() == [1, 2]
+        assert result.counts.tolist() == [[1, 0], [0, 0], [0, 0], [0, 1], [1, 0]]
+        assert result.live_ps.tolist() == [70, 0, 0, 90, 100]
+        rates = result.rates_hz
+        assert rates[0, 0] == pytest.approx(1e12 / 70)
+        assert rates[3].tolist() == pytest.approx([0, 1e12 / 90])
+        assert np.isnan(rates[1:3]).all()
+
+
+def test_rates_of_many_bins_take_little_memory() -> None:
+    counter = RateCounter(1000)
+    counter.feed(TagBlock.from_arrays([0, 10**9], [1, 200]))
+    tracemalloc.start()
+    counter.feed(TagBlock.from_arrays([2 * 10**9], [1]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # two million bins of one channel, once grown and once copied; 256 channels would be 4 GB
+    assert peak < 2e6 * 8 * 4
+    assert counter.result.counts.sum() == 3
+
+
 def test_rates_in_hertz() -> None:
     assert count_rates([0, 1, 5], [1, 1, 2], 1000).rates_hz.tolist() == [[2e9, 1e9]]
 
@@ -375,8 +409,10 @@ def test_unsorted_tags_are_refused_with_the_index(backend: Backend) -> None:
         RoundCounter(3, WindowTrain(0, 1, 1, 1), axis, (1,), backend=backend),
         RateCounter(10),
         Delay({1: 1}),
+        DeadTime({1: 1}, backend=backend),
+        G2Counter(1, 2, axis, backend=backend),
     ):
-        stream.feed(TagBlock.from_arrays([7], [1]))
+        stream.feed(TagBlock.from_arrays([5, 7], [1, 1], gaps=[(6, 7)]))  # nor across a gap
         with pytest.raises(MisuseError, match="a block starts at 3 ps, before the last one's end at 7 ps"):
             stream.feed(late)
 
@@ -395,10 +431,16 @@ def test_unsorted_tags_are_refused_with_the_index(backend: Backend) -> None:
         (lambda: CoincidenceCounter([(2, 2)], 1), "no set of 2 to 8 different channels"),
         (lambda: RoundCounter(1, WindowTrain(0, 1, 1, 1), Axis(0, 1, 1), (1,)), "channel 1 is the sync"),
         (lambda: start_multi_stop([], [], 1, 2, Axis(-1, 1, 1)), "the axis starts at -1 ps"),
-        (lambda: g2([1, 2], [1, 1], 1, 2, Axis(0, 1, 1)), "no tags of the stop channel 2"),
+        (lambda: g2([1, 2], [1, 1], 1, 2, Axis(0, 1, 1)), "channel 2 has no tags - channels with tags: 1"),
         (lambda: DeadTime({1: -1}), "dead time of channel 1 is -1 ps"),
         (lambda: Delay({1: 2**51}), "delay of channel 1"),
         (lambda: RateCounter(0), "bin_ps is 0"),
+        (lambda: RateCounter(1e9), "bin_ps is 1000000000.0, no integer"),  # type: ignore[arg-type]
+        (lambda: Axis(-0.5, 1, 1), r"first_ps is -0.5, no integer - times are whole"),  # type: ignore[arg-type]
+        (lambda: Axis.symmetric(50e3, 500), "reach_ps is 50000.0, no integer"),  # type: ignore[arg-type]
+        (lambda: WindowTrain(0, 1e6, 1, 1), "period_ps is 1000000.0, no integer"),  # type: ignore[arg-type]
+        (lambda: CoincidenceCounter([(1, 2)], 1.5), "window_ps is 1.5, no integer"),  # type: ignore[arg-type]
+        (lambda: Correlator(1, "2", Axis(0, 1, 1)), "channel is '2', no integer"),  # type: ignore[arg-type]
         (lambda: count_rates([0, 2**40], [1, 1], 1), "bins of 1 ps"),
         (lambda: Histogram(Axis(0, 1, 1), np.array([1])) + Histogram(Axis(0, 2, 1), np.array([1])), "don't add up"),
     ],
@@ -421,6 +463,54 @@ def test_every_pair_of_a_set_is_counted() -> None:
     tags = [(5, channel) for channel in (1, 2) for _ in range(3)]
     for backend in BACKENDS:
         assert coincidences(*columns(tags), list(combinations((1, 2), 2)), 1, backend=backend).tolist() == [9]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_counts_beyond_int64_are_refused_and_never_wrap(backend: Backend) -> None:
+    """200 tags on each of 8 channels at one time: 200**8 = 2.6e18 fit, twice as many pass 2**62."""
+    channel = np.repeat(np.arange(1, 9), 200)
+    wanted = [tuple(range(1, 9))]
+    counter = CoincidenceCounter(wanted, 10, backend=backend)
+    counter.feed(TagBlock.from_arrays(np.full(1600, 5), channel))
+    assert counter.counts.tolist() == [200**8]
+    # each tag of the last channel completes 200**7 more; the one that reaches 2**62:
+    at = 1400 + -(-(2**62 - 200**8) // 200**7) - 1
+    with pytest.raises(
+        MisuseError, match=rf"coincidences of \(1, 2, .*\) pass 2\*\*62 at t_ps = 900, block index {at}"
+    ):
+        counter.feed(TagBlock.from_arrays(np.full(1600, 900), channel))
+    # a single product that would wrap to a small number: 1024**7 = 2**70
+    with pytest.raises(MisuseError, match=r"pass 2\*\*62 at t_ps = 5, block index 7168"):
+        coincidences(np.full(8192, 5), np.repeat(np.arange(1, 9), 1024), wanted, 10, backend=backend)
+
+
+def test_a_plot_of_nothing_is_refused(tmp_path: Path) -> None:
+    counter = G2Counter(1, 2, Axis(0, 10, 5), backend="numpy")
+    counter.feed(TagBlock.from_arrays([1, 50], [1, 1]))
+    with pytest.raises(MisuseError, match="there is no g2 to draw: one of the channels has no tags"):
+        counter.result.plot(tmp_path / "g2.png")
+    with pytest.raises(MisuseError, match="channel 2 has no tags - channels with tags: 1"):
+        counter.finish()
+    assert not list(tmp_path.iterdir())
+
+
+def test_bins_beyond_the_live_time_stay_empty(tmp_path: Path) -> None:
+    counter = G2Counter(1, 2, Axis(0, 50, 4), backend="numpy")
+    counter.feed(TagBlock.from_arrays([1, 50, 100], [1, 2, 1]))
+    result = counter.finish()
+    assert np.isnan(result.values).tolist() == [False, False, True, True]
+    result.plot(tmp_path / "g2.png")
+    assert (tmp_path / "g2.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("tags", "text"), [([(1, 1)], "channel 4 has no tags"), ([(1, 4)], "channel 1 has no tags")])
+def test_rounds_without_syncs_or_clicks_are_refused_at_the_end(tags: Tags, text: str) -> None:
+    counter = RoundCounter(4, WindowTrain(0, 10, 1, 10), Axis(0, 1, 10), (1, 3), backend="numpy")
+    counter.feed(TagBlock.from_arrays(*columns(tags)))
+    with pytest.raises(MisuseError, match=text):
+        counter.finish()
+    counter.feed(TagBlock.from_arrays([20, 21], [4, 3]))
+    assert counter.finish().rounds == 1 + (tags[0][1] == 4)
 
 
 def test_ties_of_tags_and_syncs_far_into_a_stream() -> None:

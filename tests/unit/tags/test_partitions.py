@@ -1,9 +1,12 @@
 """Parts with halos add up to the bits of one pass: threads, processes, a cluster; gaps and sparse streams too."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,11 +16,13 @@ from qnode.tags import (
     Axis,
     CoincidenceCounter,
     G2Counter,
+    RoundCounter,
     TagBlock,
+    WindowTrain,
     coincidences_of_files,
     correlate_files,
     g2_of_files,
-    write_tags,
+    start_multi_stop_of_files,
 )
 
 AXIS = Axis(-30, 5, 14)
@@ -35,11 +40,19 @@ def archive(
     groups = [TagBlock.from_arrays(t_ps[a:b], channel[a:b]) for a, b in pairwise(edges.tolist())]
     half = len(groups) // 2
     holes = np.array(gaps, np.int64).reshape(-1, 2)
-    groups[0] = TagBlock(groups[0].t_ps, groups[0].channel, holes)
     paths = [folder / "one.parquet", folder / "two.parquet"]
-    write_tags(paths[0], groups[:half] or [groups[0]])
-    write_tags(paths[1], groups[half:] if half else [TagBlock.from_arrays([], [])])
+    write_groups(paths[0], groups[:half] or [groups[0]], holes.tolist())
+    write_groups(paths[1], groups[half:] if half else [], [])
     return paths, TagBlock.from_arrays(t_ps, channel, gaps=holes)
+
+
+def write_groups(path: Path, groups: list[TagBlock], gaps: list[list[int]], statistics: bool = True) -> None:
+    """A row group a block, by pyarrow: `write_tags` makes groups of a million tags."""
+    schema = pa.schema({"t_ps": pa.int64(), "channel": pa.uint8()}, metadata={"qnode.gaps": json.dumps(gaps)})
+    with pq.ParquetWriter(path, schema, write_statistics=statistics) as writer:
+        for group in groups:
+            if len(group):
+                writer.write_table(pa.table([group.t_ps, group.channel], schema=schema))
 
 
 @settings(deadline=None, max_examples=40)
@@ -62,6 +75,17 @@ def test_parts_add_up(
     one.feed(whole)
     many = CoincidenceCounter(SETS, 12, backend="numpy")
     many.feed(whole)
+    starts = RoundCounter(1, WindowTrain(0, 50, 1, 50), Axis(5, 9, 5), (2,), backend="numpy")
+    starts.feed(whole)
+    if not {1, 2} <= set(whole.channel.tolist()):
+        for call in (g2_of_files, start_multi_stop_of_files):
+            with pytest.raises(MisuseError, match=r"channel [12] has no tags - channels with tags: (none|[123, ]+)$"):
+                call(paths, 1, 2, Axis(5, 9, 5), backend="numpy", part_tags=part_tags)
+        return
+    if one.presence.missing:  # all tags of one of them are in gaps
+        return
+    delays = start_multi_stop_of_files(paths, 1, 2, Axis(5, 9, 5), backend="numpy", part_tags=part_tags)
+    assert delays.counts.tolist() == starts.result.histogram.counts.tolist()
     found = g2_of_files(paths[::-1], 1, 2, AXIS, backend="numpy", part_tags=part_tags)
     assert found.counts.tolist() == one.result.counts.tolist()
     assert (found.starts, found.stops, found.live_ps) == (one.result.starts, one.result.stops, one.result.live_ps)
@@ -70,6 +94,37 @@ def test_parts_add_up(
     assert histogram.counts.tolist() == one.result.counts.tolist()
     coincidences = coincidences_of_files(paths, SETS, 12, backend="numpy", part_tags=part_tags)
     assert coincidences.tolist() == many.counts.tolist()
+
+
+def test_files_without_statistics_are_looked_through(tmp_path: Path) -> None:
+    groups = [TagBlock.from_arrays([10, 20], [1, 2]), TagBlock.from_arrays([25, 40], [2, 1])]
+    write_groups(tmp_path / "one.parquet", groups, [], statistics=False)
+    # 20 - 10, 25 - 10 and 20 - 40, 25 - 40
+    found = correlate_files([tmp_path / "one.parquet"], 1, 2, Axis(-20, 5, 8), part_tags=2)
+    assert found.counts.tolist() == [1, 1, 0, 0, 0, 0, 1, 1]
+
+
+def test_an_absent_channel_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    paths, _ = archive(tmp_path, [50] * 4, [])
+    with pytest.raises(MisuseError, match="channel 7 has no tags - channels with tags: 1, 2, 3"):
+        g2_of_files(paths, 1, 7, AXIS, part_tags=60)
+    with pytest.raises(MisuseError, match="channel 9 has no tags - channels with tags: 1, 2, 3"):
+        start_multi_stop_of_files(paths, 9, 1, Axis(0, 1, 1), part_tags=60)
+
+
+def test_each_file_of_a_part_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, _ = archive(tmp_path, [5] * 40, [])
+    opened = []
+    real = pq.ParquetFile
+
+    def counted(path: Path, **options: object) -> object:
+        opened.append(path)
+        return real(path, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", counted)
+    correlate_files(paths, 1, 2, AXIS)
+    # twice a file for the plan (row groups, gaps), once for its tags; once for each, were it a row group: 40 more
+    assert len(opened) == 6
 
 
 def test_processes_give_the_bits_of_threads(tmp_path: Path) -> None:
