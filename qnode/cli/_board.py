@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from qnode.cli._exit import say
@@ -44,6 +46,7 @@ class Board:
         self._sites: dict[str, dict[str, Any] | None] = {}
         self._progress: Progress | None = None
         self._said_s = 0.0
+        self._supervisor: Supervisor | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
@@ -66,6 +69,7 @@ class Board:
 
     def connected(self, connection: LabConnection, supervisor: Supervisor | None) -> None:
         """Ask every site how it is, from now on."""
+        self._supervisor = supervisor
         if self._console.is_terminal:
             self._watcher = asyncio.get_running_loop().create_task(self._watch(connection), name="board")
 
@@ -102,11 +106,21 @@ class Board:
         parts: list[RenderableType] = [Text(self._title, style="bold")]
         parts += [Text(step, style="dim") for step in self._steps[-4:]]
         if self._sites:
-            parts.append(sites_table(self._sites))
+            table = sites_table(self._sites)
+            for name, running in self._others():
+                table.add_row(name, "running" if running else Text("has ended", style="red"), "")
+            parts.append(table)
         if self._progress is not None:
             parts.append(_bar(self._progress))
         parts.append(Text(f"{self._age_s():5.1f} s  Ctrl-C stops everything safely", style="dim"))
         return Group(*parts)
+
+    def _others(self) -> Iterator[tuple[str, bool]]:
+        """Processes of ours that are no sites, and whether they run."""
+        children = {} if self._supervisor is None else self._supervisor.children
+        for name, child in children.items():
+            if name not in self._sites:
+                yield name, child.pid is not None
 
     def _age_s(self) -> float:
         return time.monotonic() - self._started_s
@@ -115,4 +129,7 @@ class Board:
 def _bar(progress: Progress) -> RenderableType:
     done = min(progress.heralds, progress.heralds_wanted)
     bar = ProgressBar(total=progress.heralds_wanted, completed=done, width=BAR_COLUMNS)
-    return Group(bar, Text(progress_line(progress)))
+    rows = Table.grid()
+    rows.add_row(bar)
+    rows.add_row(progress_line(progress))
+    return rows

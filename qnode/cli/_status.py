@@ -97,23 +97,26 @@ def _simulators(lab_path: Path, lab: Lab) -> dict[str, Any] | None:
 
 
 def sites_table(sites: dict[str, dict[str, Any] | None]) -> Table:
-    """A row a site, with the state of each of its instruments; an answer is None where a site gave none."""
+    """A row a site, its instruments by state in few words; an answer is None where a site gave none."""
     table = Table()
-    for column in ("site", "state", "plan", "lab time [TAI s]", "instruments"):
+    for column in ("site", "state", "instruments"):
         table.add_column(column)
     for site, answer in sites.items():
         if answer is None:
-            table.add_row(site, _word("does not answer"), "", "", "")
-            continue
-        words = [Text.assemble(f"{name} ", _word(one["state"])) for name, one in answer["instruments"].items()]
-        table.add_row(
-            site,
-            _word(answer["state"]),
-            _text(answer["plan"]),
-            _seconds(answer["lab_time_tai_ms"]),
-            Text(", ").join(words),
-        )
+            table.add_row(site, _word("does not answer"), "")
+        else:
+            table.add_row(site, _word(answer["state"]), _by_state(answer["instruments"]))
     return table
+
+
+def _by_state(instruments: dict[str, Any]) -> Text:
+    """``ready: pulser, awg``, and in a line of its own each that is not."""
+    ready = [name for name, one in instruments.items() if one["state"] == "ready"]
+    lines = [Text.assemble(_word("ready"), ": ", ", ".join(ready))] if ready else []
+    for name, one in instruments.items():
+        if one["state"] != "ready":
+            lines.append(Text.assemble(_word(one["state"]), f": {name}, {one['detail']}".removesuffix(", ")))
+    return Text("\n").join(lines)
 
 
 def status_view(document: dict[str, Any], last_line: str = "") -> RenderableType:
