@@ -52,9 +52,9 @@ TOGETHER = [
      "bob: tap_port and stream_port are both 5701"),
     ("detector", "psi_plus_on: {value: det1", "psi_plus_on: {value: left", "value: left",
      "calibration of alice-bob: psi_plus_on is det1 or det2, not left"),
-    ("world: a node too many", "world:\n  seed: 1", "world:\n  clocks: {eve: {}}\n  seed: 1", "clocks: {eve",
+    ("world: a node too many", "world:\n  seed: 5", "world:\n  clocks: {eve: {}}\n  seed: 5", "clocks: {eve",
      "`world.clocks.eve`: no site of that name"),
-    ("world: a delay of no wire", "world:\n  seed: 1", "world:\n  wire_delays_ns: {alice.qubit.nose: 3}\n  seed: 1",
+    ("world: a delay of no wire", "world:\n  seed: 5", "world:\n  wire_delays_ns: {alice.qubit.nose: 3}\n  seed: 5",
      "alice.qubit.nose", "`world.wire_delays_ns.alice.qubit.nose`: no wire reaches that input"),
 ]  # fmt: skip
 

@@ -165,7 +165,7 @@ SPELLED = [
         "`clocks.alice.lab_time`: expected host or tcp://address:port, not noon",
     ),
     ("schema: 1", "schema: 1\ndata: {folder: 3}", "folder: 3", "`data.folder`: expected text, not 3"),
-    ("seed: 1", "seed: -1", "seed: -1", "`world.seed`: -1 is below 0"),
+    ("seed: 5", "seed: -1", "seed: -1", "`world.seed`: -1 is below 0"),
     ("speed: 1", "speed: fast", "speed: fast", "`world.speed`: expected a number or max, not fast"),
     ("speed: 1", "speed: 0", "speed: 0", "`world.speed`: 0 is not above 0"),
     (
