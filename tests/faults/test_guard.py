@@ -11,6 +11,8 @@ from _killruns import NODES, PARTIES, SAFE_S, LabAtHand, guard_of, kill, lit, no
 
 RESTART_S = 15.0
 """Wall time within which a daemon that was killed with its guard is up again and has made its instruments safe."""
+LIMIT_S = 12.0
+"""Wall time in which a daemon is not started more than three times: 10 s, and a little."""
 LEASE_S = 100.0
 """Wall time within which the midpoint ends a plan that nobody asks about: 60 s, and more on a busy computer."""
 
@@ -71,6 +73,7 @@ class KilledLab:
     def __init__(self, lab, at_hand, seed):
         self.lab, self.at_hand, self.rng = lab, at_hand, random.Random(seed)
         self.kills = 0
+        self.starts = {party: [time.monotonic()] for party in PARTIES}
 
     def cycle(self):
         """Play, kill at random moments of the plan, and see all of it dark, then ready."""
@@ -78,6 +81,8 @@ class KilledLab:
         assert self.all_dark()
         victims = self.rng.sample(PARTIES, 3)
         daemons, guards = ([sites[victim][kind] for victim in victims] for kind in ("pid", "guard_pid"))
+        for party in (victims[0], "midpoint"):
+            await_condition(lambda party=party: self.may_start_again(party), 2 * LIMIT_S, f"{party} may start again")
         self.at_hand.play()
         # Two sites lose their guards while their daemons go on, at a random moment before or after the first round.
         self.await_moment(2.0)
@@ -88,15 +93,23 @@ class KilledLab:
         kind = self.rng.choice(("daemon", "guard and daemon", "daemon and midpoint"))
         if kind == "guard and daemon":
             # Nobody is left who could: the supervisor's new daemon makes safe when it connects.
+            killed = {victims[0]}
             self.kill(guards[0], daemons[0])
             self.require_dark(victims[0], RESTART_S)
         else:
-            midpoint = sites["midpoint"]["pid"]
-            self.kill(*{daemons[0], midpoint} if kind == "daemon and midpoint" else {daemons[0]})
+            killed = {victims[0], "midpoint"} if kind == "daemon and midpoint" else {victims[0]}
+            self.kill(*(sites[party]["pid"] for party in killed))
             self.require_dark(victims[0], SAFE_S)
+        for party in killed:
+            self.starts[party].append(time.monotonic())
         self.at_hand.abort()
         # The plan is over for whoever was not killed, too.
         await_condition(self.all_dark, RESTART_S, "both nodes are dark")
+
+    def may_start_again(self, party):
+        """Whether the supervisor will start it once more: it gives up on what it has started three times in 10 s."""
+        self.starts[party] = [start for start in self.starts[party] if time.monotonic() - start < LIMIT_S]
+        return len(self.starts[party]) < 3
 
     def await_moment(self, most_s):
         """What is random here is the moment."""
