@@ -23,6 +23,8 @@ from qnode.runs import log_event
 __all__ = ["DrawBases", "PlanEndedError", "PlayOptions", "Progress", "play_pairs", "progress_line"]
 
 POLL_S = 0.2
+LEAST_CONTRAST = 0.2
+"""F_bright + F_dark - 1 below which a readout is useless: corrections divide by it, and so multiply all noise."""
 CALIBRATION_ROUNDS = 100
 PILOT_ROUNDS = 2_000
 """Length of a first plan on a link whose herald probability nobody has measured."""
@@ -367,7 +369,8 @@ def _refuse_useless(node: str, counts: dict[str, int]) -> None:
         )
     readout = Readout.measured(node, **counts)
     contrast = readout.bright.value + readout.dark.value - 1
-    if contrast <= 3 * math.hypot(readout.bright.error, readout.dark.error):
+    # The errors take shots as independent, which those of a spin that nobody pumps are not.
+    if contrast <= max(LEAST_CONTRAST, 3 * math.hypot(readout.bright.error, readout.dark.error)):
         raise PlanEndedError(
             f"readout calibration: the readout of {node} does not tell bright from dark "
             f"(F_bright {readout.bright.value:.3f}, F_dark {readout.dark.value:.3f})",
