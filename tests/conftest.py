@@ -9,6 +9,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,11 +24,22 @@ ROOT = Path(__file__).parents[1]
 TWO_NODES = ROOT / "config" / "two_nodes.yaml"
 
 _blocks = itertools.count(1)
+_held: list[socket.socket] = []
+"""Kept open until this process ends."""
 
 
 def _own_block() -> str:
-    """A loopback block ``127.x.y.`` that no other test process uses."""
-    return f"127.{64 + os.getpid() % 128}.{next(_blocks) % 250 + 1}."
+    """A loopback block ``127.x.y.`` that no other test process uses: who holds the socket of its name has it."""
+    while True:
+        block = f"127.{64 + os.getpid() % 128}.{next(_blocks) % 250 + 1}."
+        holder = socket.socket(socket.AF_UNIX)
+        try:
+            holder.bind(f"\0qnode-tests {block}")
+        except OSError:
+            holder.close()
+            continue
+        _held.append(holder)
+        return block
 
 
 class LabCopy:
@@ -155,8 +167,6 @@ class LabCopy:
 
     def ask_simulators(self, request: dict[str, Any]) -> dict[str, Any]:
         """One question to the simulators' control endpoint."""
-        import socket
-
         with socket.create_connection((f"{self.block}1", 5601), timeout=10) as connection:
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())

@@ -172,7 +172,7 @@ def test_the_smallest_legal_attempt_period_is_legal_and_a_nanosecond_less_is_not
         (["run", "heralding", "LAB", "--link", "a-b"],
          r"qnode: --link a-b: there is no such link - links of this lab: alice-bob"),
         (["run", "heralding", "LAB", "--herald", "5"], r"qnode: .*--herald\b.* - see `qnode run heralding --help`"),
-        (["run", "bell", "LAB"], r"qnode: .*'bell'.* - see `qnode run --help`"),
+        (["run", "teleport", "LAB"], r"qnode: .*'teleport'.* - see `qnode run --help`"),
         (["simulate", "LAB", "--speed", "-1"], r"qnode: --speed -1: .*"),
         (["node", "LAB", "midpoint"], r"qnode: LAB: there is no node midpoint - there are alice, bob"),
         (["midpoint", "LAB", "bob"], r"qnode: LAB: there is no midpoint bob - there are midpoint"),
