@@ -142,7 +142,7 @@ def test_without_the_echo_xx_and_yy_are_lost_and_zz_stays(bright_lab, expected):
 
 
 @pytest.mark.parametrize(
-    "scale", [1e-6, 0.5, pytest.param(0.8, marks=pytest.mark.long), pytest.param(1.0, marks=pytest.mark.long), 1.3]
+    "scale", [1e-6, 1.3, *(pytest.param(scale, marks=pytest.mark.long) for scale in (0.5, 0.8, 1.0))]
 )
 def test_the_microwave_amplitude_sets_the_bright_population(lab, scale):
     """From a bright start alpha = cos^2(theta/2); the rotation asked for is 113.6 deg."""

@@ -140,7 +140,7 @@ def test_a_journal_that_can_not_be_written_leaves_no_light_on(lab):
         assert "Traceback" not in lab.output("midpoint")
 
 
-@pytest.mark.parametrize("site", ["midpoint", "bob"])
+@pytest.mark.parametrize("site", ["midpoint", pytest.param("bob", marks=pytest.mark.long)])
 def test_a_run_on_a_full_disk_ends_with_one_clear_line(lab, site):
     with BackgroundRun(lab, "--heralds", "100000", "--speed", "max") as run:
         run.await_middle()

@@ -56,7 +56,9 @@ def test_a_demo_shows_its_lab_and_prints_its_figures_beside_the_prediction(lab):
     assert not processes_of(lab.folder)
 
 
-@pytest.mark.parametrize("moment", ["simulators start", "daemons start", "rounds are played"])
+@pytest.mark.parametrize(
+    "moment", ["simulators start", pytest.param("daemons start", marks=pytest.mark.long), "rounds are played"]
+)
 def test_interrupted_at_any_moment_it_exits_130_and_leaves_nothing(lab, moment):
     with BackgroundRun(lab, "--heralds", "5000", play=DEMO) as run:
         if moment == "rounds are played":

@@ -156,7 +156,9 @@ def test_an_open_interlock_and_a_strangers_hand_end_the_run(lab):
     assert everything_on(lab)
 
 
-@pytest.mark.parametrize("name", ["lasers", "repump", "microwave"])
+@pytest.mark.parametrize(
+    "name", ["lasers", *(pytest.param(name, marks=pytest.mark.long) for name in ("repump", "microwave"))]
+)
 def test_what_is_unplugged_at_the_start_is_named_in_one_line(lab, name):
     lab.start("simulators", "simulate", str(lab.path), "--speed", "max")
     fault(lab, f"alice.{name}", "unplug")

@@ -82,6 +82,7 @@ def test_a_run_leaves_its_pairs_and_a_page(lab):
     assert f"{result['heralds']} settled heralds" in shown.stdout
 
 
+@pytest.mark.long
 def test_double_click_has_two_windows_and_its_populations_are_those_predicted(double):
     """Unequal bright states tell 01 from 10: the spins were flipped once by the time of the herald."""
 

@@ -67,7 +67,7 @@ def reported(rho, basis):
     return float(np.trace(rho @ np.kron(corrected, corrected)).real)
 
 
-@pytest.mark.parametrize("by", ["rabi frequency", "carrier"])
+@pytest.mark.parametrize("by", [pytest.param("rabi frequency", marks=pytest.mark.long), "carrier"])
 def test_rotations_that_are_10_percent_off_move_all_correlators_as_the_angles_say(lab, by):
     def faster(tree):
         for node in ("alice", "bob"):
