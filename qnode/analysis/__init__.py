@@ -30,6 +30,7 @@ from qnode.analysis._links import (
     share_in_window,
     single_click,
 )
+from qnode.analysis._notes import run_notes
 from qnode.analysis._predict import (
     BellTestPrediction,
     LinkPrediction,
@@ -95,6 +96,7 @@ __all__ = [
     "proportion",
     "raw_correlators",
     "report_html",
+    "run_notes",
     "share_in_window",
     "single_click",
     "wilson_interval",

@@ -74,6 +74,7 @@ def report_html(record: RunRecord) -> str:
             head,
             _simulated(record),
             _ending(record),
+            _notes(record),
             tiles(list(_tiles(record))),
             bell_section(record.result),
             _outcome(record),
@@ -139,6 +140,12 @@ def _ending(record: RunRecord) -> str:
         phase = "" if result or "phase" not in reached else f", in the phase {reached['phase']}"
         parts.append(f"<p>{escape(text + phase)}.</p>")
     return f'<section class="banner bad">{"".join(parts)}</section>'
+
+
+def _notes(record: RunRecord) -> str:
+    """What to know before the numbers: losses, a silent detector, far too few heralds."""
+    notes = "".join(f"<p>{escape(note)}</p>" for note in record.result.get("notes", []))
+    return f'<section class="banner bad"><p><b>Look at this first.</b></p>{notes}</section>' if notes else ""
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

@@ -80,6 +80,7 @@ def bell_document(test: BellTest, predicted: BellTestPrediction | None, simulate
         "expired": pairs.expired,
         "seed": test.options.seed,
         "heralds_sha256": pairs.sha256(),
+        "notes": pairs.notes,
         "simulated": simulated,
     }
 

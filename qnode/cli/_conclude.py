@@ -10,8 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from qnode.cli._exit import say
-from qnode.cli._record import keep
-from qnode.client import Pairs
+from qnode.client import Pairs, keep
 from qnode.runs import DataFolderError, RunFolder
 
 __all__ = ["conclude"]
@@ -34,7 +33,7 @@ def conclude(
     """
     report, unwritten = None, None
     try:
-        report = keep(run, pairs, document)
+        report = keep(run, pairs, document, lambda line: say(f"qnode: {line}"))
     except DataFolderError as error:
         unwritten = error  # a full disk must not cost the person the result too
     if as_json:

@@ -7,10 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from qnode.cli._conclude import conclude
-from qnode.cli._record import read_document
 from qnode.cli._session import Display, Session, SessionOptions, StatusLine, conduct
 from qnode.cli._summary import print_accounting, print_result
-from qnode.client import pairs_document
+from qnode.client import pairs_document, read_document
 from qnode.experiments import HeraldingOptions, run_heralding
 
 __all__ = ["herald", "heralding"]

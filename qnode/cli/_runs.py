@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from qnode.cli._exit import say
-from qnode.cli._record import REPORT, read_document, write_report
 from qnode.cli._summary import print_accounting, print_result
+from qnode.client import REPORT, read_document, write_report
 from qnode.errors import QnodeError
 from qnode.runs import DataFolderError, find_run
 from qnode.runs import list_runs as read_runs

@@ -9,22 +9,21 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.status import Status
 
 from qnode.cli._exit import say
 from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
-from qnode.cli._record import opening_facts, reached, try_report
 from qnode.cli._up import lab_up
-from qnode.client import LabConnection, Progress, progress_line
+from qnode.client import LabConnection, Pairs, Progress, opening_facts, progress_line, reached, take_notes, try_report
 from qnode.daemons import Child, Supervisor
 from qnode.errors import MisuseError, QnodeError
 from qnode.labfile import Lab, Link
 from qnode.runs import DataFolderError, RunFolder, log_event, open_log
 
-__all__ = ["Display", "Outcome", "Session", "SessionOptions", "StatusLine", "conduct"]
+__all__ = ["Display", "Session", "SessionOptions", "StatusLine", "conduct"]
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,6 @@ class SessionOptions:
     seed: int | None
     speed: str | None
     data: Path | None
-
-
-class Outcome(Protocol):
-    """What an experiment gives back."""
-
-    ended: str
-    """``done``, or why it ended early."""
-    accounting: dict[str, dict[str, Any]]
-
-
-R = TypeVar("R", bound=Outcome)
 
 
 class Display(Protocol):
@@ -152,8 +140,8 @@ class Session:
         )
 
     async def play(
-        self, experiment: Callable[[LabConnection, Callable[[Progress], None]], Awaitable[R]], display: Display
-    ) -> R:
+        self, experiment: Callable[[LabConnection, Callable[[Progress], None]], Awaitable[Pairs]], display: Display
+    ) -> Pairs:
         """The lab up, the experiment, the lab down; SIGTERM ends it as Ctrl-C does."""
         this = asyncio.current_task()
         assert this is not None
@@ -194,7 +182,7 @@ class Session:
 
         return follow
 
-    async def _complete(self, result: Outcome, supervisor: Supervisor | None) -> None:
+    async def _complete(self, result: Pairs, supervisor: Supervisor | None) -> None:
         """After an early end: wait for restarted daemons, so that the sums of all three can be compared."""
         if result.ended == "done" or supervisor is None:
             return
@@ -238,9 +226,9 @@ class Session:
 
 def conduct(
     session: Session,
-    experiment: Callable[[LabConnection, Callable[[Progress], None]], Awaitable[R]],
+    experiment: Callable[[LabConnection, Callable[[Progress], None]], Awaitable[Pairs]],
     display: Display,
-) -> R:
+) -> Pairs:
     """Play an opened session to its end; what goes wrong is written into the run folder first.
 
     Raises:
@@ -254,20 +242,23 @@ def conduct(
     except (KeyboardInterrupt, asyncio.CancelledError):
         with contextlib.suppress(DataFolderError):
             run.close("interrupted", **reached(session.last_progress))
-        try_report(run)
+        try_report(run, _tell)
         say("qnode: interrupted; the plan was aborted and the run ended")
         raise KeyboardInterrupt from None
     except QnodeError as error:
         with contextlib.suppress(DataFolderError):  # the reason to tell is the first one
             run.close("failed", error=str(error), **reached(session.last_progress))
-        try_report(run)
+        try_report(run, _tell)
         raise
     for line in _tag_losses(result):
-        say(f"qnode: {line}")
+        _tell(line)
+    take_notes(run, result)
+    for note in result.notes:
+        _tell(note)
     return result
 
 
-def _tag_losses(result: Outcome) -> Iterator[str]:
+def _tag_losses(result: Pairs) -> Iterator[str]:
     """A line a site whose time tags are not all on disk; heralds and pairs are in journals of their own."""
     for site, answer in result.accounting.items():
         tags = answer.get("tags", {})
@@ -275,6 +266,10 @@ def _tag_losses(result: Outcome) -> Iterator[str]:
             yield f"{site}: {tags['lost']:,} time tags are missing, since {tags['since']}: {tags['why']}"
         if tags.get("cut"):
             yield f"{site}: the time tags of {tags['cut']} plan(s) end where its daemon ended"
+
+
+def _tell(line: str) -> None:
+    say(f"qnode: {line}")
 
 
 def _link(lab: Lab, name: str | None) -> Link:

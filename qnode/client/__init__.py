@@ -11,11 +11,22 @@ from qnode.client._link import Link
 from qnode.client._pair import Pair
 from qnode.client._pairs import Pairs, PlayedPlan
 from qnode.client._playing import DrawBases, PlanEndedError, PlayOptions, Progress, play_pairs, progress_line
+from qnode.client._record import (
+    REPORT,
+    keep,
+    opening_facts,
+    reached,
+    read_document,
+    take_notes,
+    try_report,
+    write_report,
+)
 from qnode.client._sites import Midpoint, Node, Site
 from qnode.client._tally import BellEstimate, PairTally, mean_fidelity
 
 __all__ = [
     "OPERATOR",
+    "REPORT",
     "BellEstimate",
     "DrawBases",
     "Lab",
@@ -35,8 +46,15 @@ __all__ = [
     "RemoteModule",
     "RemoteParameter",
     "Site",
+    "keep",
     "mean_fidelity",
+    "opening_facts",
     "pairs_document",
     "play_pairs",
     "progress_line",
+    "reached",
+    "read_document",
+    "take_notes",
+    "try_report",
+    "write_report",
 ]

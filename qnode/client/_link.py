@@ -6,19 +6,24 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from qnode import labfile
 from qnode.client._document import pairs_document
 from qnode.client._front import Front
 from qnode.client._pairs import Pairs
 from qnode.client._playing import PlanEndedError, PlayOptions, Progress, play_pairs, progress_line
+from qnode.client._record import keep, opening_facts, reached, take_notes, try_report
 from qnode.errors import MisuseError, QnodeError
-from qnode.labfile import simulated_instruments
+from qnode.heralds import LinkPrograms
+from qnode.labfile import load_lab_and_world, simulated_instruments
 from qnode.runs import RunFolder
 
 __all__ = ["Link"]
 
 DAY_S = 86_400.0
+ANY_BASES = "XYZ"
+"""Where windows lie does not depend on what is read out."""
 LINE_COLUMNS = 78
 ABORT_S = 20.0
 """Wall time for the abort of a plan when a call is interrupted."""
@@ -88,7 +93,7 @@ class Link:
                 tell(news.pop())
 
         result = self._front.run(
-            self._recorded(options, news.append),
+            self._recorded(options, self._asked(options), news.append),
             timeout_s,
             grace_s=ABORT_S,
             meanwhile=None if tell is None else meanwhile,
@@ -101,40 +106,62 @@ class Link:
             )
         return result
 
-    async def _recorded(self, options: PlayOptions, tell: Callable[[Progress], None]) -> Pairs:
+    async def _recorded(self, options: PlayOptions, asked: dict[str, Any], tell: Callable[[Progress], None]) -> Pairs:
         """Play, and keep a run folder that says what was asked for and what came, whatever happens."""
         connection = self._front.connection
         await connection.require_same_lab()
         await connection.await_ready()
         run = RunFolder(connection.data_folder, experiment="entangle")
-        simulated = simulated_instruments(connection.lab)
-        run.open(
-            connection.lab_path,
-            {
-                "experiment": "entangle",
-                "link": self.name,
-                "heralds_wanted": options.heralds,
-                "bases": options.bases
-                if isinstance(options.bases, str)
-                else dict(await options.letters(self._entry, 0)),
-                "credit_rounds": options.credit_rounds,
-                "echo": options.echo,
-                "simulated": simulated,
-            },
-        )
+        last: Progress | None = None
+
+        def follow(progress: Progress) -> None:
+            nonlocal last
+            last = progress
+            tell(progress)
+
+        bases = options.bases if isinstance(options.bases, str) else dict(await options.letters(self._entry, 0))
+        run.open(connection.lab_path, {**asked, "bases": bases})
         try:
             run.write("station.json", await connection.snapshot(update=True))
-            result = await play_pairs(connection, self._entry, options, run.run_id, tell)
+            result = await play_pairs(connection, self._entry, options, run.run_id, follow)
         except asyncio.CancelledError:
-            run.close("interrupted")
+            run.close("interrupted", **reached(last))
+            # Pages take long enough to hold up the connections, so they are made beside their loop.
+            await asyncio.shield(asyncio.to_thread(try_report, run, _unsaid))
             raise
         except QnodeError as error:
-            run.close("failed", error=str(error))
+            run.close("failed", error=str(error), **reached(last))
+            await asyncio.to_thread(try_report, run, _unsaid)
             raise
-        run.write("result.json", pairs_document(result, self._entry, simulated))
-        done = result.ended == "done"
-        run.close("done" if done else "failed", **({} if done else {"error": result.ended}))
+        await asyncio.to_thread(self._keep, run, result)
         return result
+
+    def _asked(self, options: PlayOptions) -> dict[str, Any]:
+        """What the run folder says from the beginning, as one of the command line does."""
+        lab, world = load_lab_and_world(self._front.connection.lab_path)
+        programs = LinkPrograms(lab, self._entry, dict.fromkeys(self.nodes, ANY_BASES), echo=options.echo)
+        facts = opening_facts(lab, self._entry, world, None, programs)
+        if world is not None:
+            # Whoever brought the lab up chose the seed of its world.
+            facts["world_seed"] = None
+        return {
+            "experiment": "entangle",
+            "link": self.name,
+            "heralds_wanted": options.heralds,
+            "credit_rounds": options.credit_rounds,
+            "echo": options.echo,
+            "simulated": simulated_instruments(lab),
+            **facts,
+        }
+
+    def _keep(self, run: RunFolder, result: Pairs) -> None:
+        simulated = simulated_instruments(self._front.connection.lab)
+        take_notes(run, result)
+        keep(run, result, pairs_document(result, self._entry, simulated), _unsaid)
+
+
+def _unsaid(line: str) -> None:
+    """A report that fails is in the log; a library prints nothing."""
 
 
 def _write_over(so_far: Progress) -> None:

@@ -51,6 +51,7 @@ class Pairs(Sequence[Pair]):
         self.link = link.name
         self.nodes: tuple[str, str] = link.between
         """The order of bases, outcomes and readouts in each pair."""
+        self.midpoint = link.via
         self.round_period_ps = link.round_period_ps
         self.rounds = 0
         """Settled rounds; so many round periods of lab time were played for these pairs."""
@@ -64,6 +65,8 @@ class Pairs(Sequence[Pair]):
         """Heralds taken back: [round, attempt, reason], rounds of their plan."""
         self.ended = "interrupted"
         """``done``, or why the run ended early."""
+        self.notes: list[str] = []
+        """What is wrong with the run though it may be done, a line each; see `qnode.analysis.run_notes`."""
         self._pairs: list[Pair] = []
         self._tally = PairTally()
         self.extend(pairs)
@@ -106,6 +109,7 @@ class Pairs(Sequence[Pair]):
             rows.append((bell, f"{estimate.heralds} pairs; {correlators}"))
         rows.append(("fidelity", "not all of XX, YY, ZZ were read" if self.fidelity is None else str(self.fidelity)))
         rows.append(("ended", self.ended))
+        rows += [("note", note) for note in self.notes]
         return table_html(f"{self.link}, run {self.run_id}", rows)
 
     def plot(self) -> Figure:

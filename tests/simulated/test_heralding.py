@@ -18,7 +18,8 @@ def test_heralds_are_settled_and_agree_with_the_prediction(lab):
     assert sums["slots"] == sum(slots for name, slots in sums.items() if name != "slots")
     assert sums["slots"] == result["rounds"] * 250
     assert sums["heralded"] == result["heralds"]
-    assert result["attempts"] == sums["slots"] - sums["not_played"]
+    assert result["attempts"] == sums["failed"] + sums["heralded"] + sums["vetoed"]
+    assert result["notes"] == []
     assert result["simulated"]
 
 

@@ -18,6 +18,7 @@ from _faultruns import dark
 from qnode import Lab
 from qnode.client import Pairs, Progress
 from qnode.errors import MisuseError
+from qnode.runs import read_columns
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "python.md"
 PLENTY = 100_000
@@ -118,6 +119,17 @@ def test_a_run_is_kept_whole(running, pairs):
     assert (run["state"], run["experiment"], run["bases"]) == ("done", "entangle", "XYZ")
     assert (result["heralds"], result["heralds_sha256"]) == (len(pairs), pairs.sha256())
     assert result["fidelity"] == pytest.approx(pairs.fidelity.value)
+    # What a run of the command leaves: pairs with their place in the window, prediction, drawing, page with arrivals.
+    folder = running.data / "runs" / pairs.run_id
+    columns = read_columns(folder / "pairs.parquet")
+    assert columns["click_ps"].tolist() == pairs.to_arrays()["click_ps"].tolist()
+    assert ((columns["offset_ps"] >= 0) & (columns["offset_ps"] < 25_000)).all()
+    assert document(running, pairs.run_id, "predict.json")["fidelity"] == pytest.approx(0.6506, abs=1e-4)
+    assert (folder / "round.svg").exists()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Arrival times around the detection window" in page
+    assert pairs.sha256() in page
+    assert run["world_seed"] is None, "the lab was up before the run"
     station = document(running, pairs.run_id, "station.json")
     assert station["sites"]["alice"]["instruments"]["awg"]["parameters"]["ch1_amp"]["value"] > 0
     shown = running.qnode("show", pairs.run_id, "--data", str(running.data))

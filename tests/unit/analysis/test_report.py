@@ -243,6 +243,12 @@ def test_simulated_instruments_are_said_before_any_number():
     assert "simulated." not in page(record(run={**RUN, "simulated": []})).text
 
 
+def test_notes_stand_before_any_number_and_healthy_runs_have_none():
+    made = page(record(result={**RESULT, "notes": ["7 heralds were <taken> back"]}))
+    assert made.text.index("Look at this first. 7 heralds were <taken> back") < made.text.index("settled heralds")
+    assert "Look at this first" not in page(record(result={**RESULT, "notes": []})).text
+
+
 def test_what_ran_can_be_repeated_from_the_page():
     made = page(record())
     assert made.row("lab sha256")[1] == "fc3f2aa83d5f"

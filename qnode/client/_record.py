@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from qnode.analysis import (
+    BELL_SIGNS,
     Arrivals,
     Detection,
     RunRecord,
@@ -19,16 +20,17 @@ from qnode.analysis import (
     expected_readings,
     predict_link,
     report_html,
+    run_notes,
 )
-from qnode.cli._exit import say
-from qnode.client import Pairs, Progress
+from qnode.client._pairs import Pairs
+from qnode.client._playing import Progress
 from qnode.errors import QnodeError
 from qnode.heralds import LinkPrograms, rules_of
 from qnode.labfile import Lab, LabFileError, Link, World, lab_hash, load_lab, load_lab_and_world
 from qnode.runs import RunFolder, log_event, read_columns, write_columns, write_whole, writing
 from qnode.tags import open_tags
 
-__all__ = ["REPORT", "keep", "opening_facts", "reached", "read_document", "try_report", "write_report"]
+__all__ = ["REPORT", "keep", "opening_facts", "reached", "read_document", "take_notes", "try_report", "write_report"]
 
 REPORT = "report.html"
 DRAWN_BASIS = "X"
@@ -69,8 +71,38 @@ def reached(progress: Progress | None) -> dict[str, Any]:
     return {"reached": {"phase": progress.phase, "rounds": progress.rounds, "heralds": progress.heralds}}
 
 
-def keep(run: RunFolder, result: Pairs, document: dict[str, Any]) -> Path | None:
+def take_notes(run: RunFolder, result: Pairs) -> None:
+    """Find out what is wrong with the result of a run, into its `Pairs.notes`.
+
+    Args:
+        run: its folder, with the lab file that ran.
+        result: with its accounting.
+    """
+    rate_hz = None
+    with contextlib.suppress(QnodeError):
+        lab, world = load_lab_and_world(run.path / "lab.yaml")
+        if world is not None:
+            rate_hz = predict_link(lab, world, lab.link(result.link)).rate_hz
+    mine = result.accounting.get(result.midpoint, {})
+    heralds = [pair.bell for pair in result]
+    result.notes = run_notes(
+        slots=mine.get("slots", {}),
+        masked=mine.get("reasons", {}).get("masked", {}),
+        expired=[str(why) for _, _, why in result.expired],
+        bells={bell: heralds.count(bell) for bell in BELL_SIGNS},
+        seconds=result.seconds,
+        predicted_rate_hz=rate_hz,
+    )
+
+
+def keep(run: RunFolder, result: Pairs, document: dict[str, Any], tell: Callable[[str], None]) -> Path | None:
     """Write down how a run ended and what came out; gives the report, None where it could not be made.
+
+    Args:
+        run: its folder.
+        result: its pairs.
+        document: its result, plain values.
+        tell: gets a line for the person when there is no report.
 
     Raises:
         DataFolderError: the disk is full or does not let us.
@@ -86,7 +118,7 @@ def keep(run: RunFolder, result: Pairs, document: dict[str, Any]) -> Path | None
         )
     state = "done" if result.ended == "done" else "failed"
     run.close(state, **({} if state == "done" else {"error": result.ended}))
-    return try_report(run)
+    return try_report(run, tell)
 
 
 def _pair_columns(result: Pairs, facts: dict[str, Any]) -> dict[str, Any]:
@@ -109,14 +141,14 @@ def _pair_columns(result: Pairs, facts: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def try_report(run: RunFolder) -> Path | None:
+def try_report(run: RunFolder, tell: Callable[[str], None]) -> Path | None:
     """Write the report of a run; a report that fails is said and never fails the run."""
     try:
         return write_report(run, run.path / REPORT)
     except Exception as error:
         # Whatever it is: the data are on disk, and `qnode show` makes the report again.
         log_event("report not written", run=run.run_id, error=f"{type(error).__name__}: {error}")
-        say(f"qnode: the report of run {run.run_id} could not be written: {error}")
+        tell(f"the report of run {run.run_id} could not be written: {error}")
         return None
 
 
