@@ -70,6 +70,36 @@ def test_boxes_do_not_lie_on_each_other():
             assert abs(x - other_x) >= width or abs(y - other_y) >= height
 
 
+@pytest.mark.parametrize("name", LABS)
+def test_boxes_and_wires_of_a_site_stay_inside_it(name: str) -> None:
+    picture = drawn_network(name)
+    rects = [
+        (one.get("class"), *(float(one.get(key)) for key in ("x", "y", "width", "height")))
+        for one in picture.iter(f"{SVG}rect")
+    ]
+    sites = [(x, y, x + width, y + height) for kind, x, y, width, height in rects if kind == "site"]
+    for kind, x, y, width, height in rects:
+        if kind != "site":
+            inside = [a <= x and b <= y and x + width <= c and y + height <= d for a, b, c, d in sites]
+            assert inside.count(True) == 1
+    for wire in picture.iter(f"{SVG}path"):
+        # A curve stays between its ends and 3/4 of the way to its handles.
+        numbers = re.fullmatch(r"M(\S+) \S+C(\S+) \S+ \S+ \S+ (\S+) \S+", wire.get("d"))
+        if numbers is not None and (ends := [float(one) for one in numbers.group(1, 3)])[0] == ends[1]:
+            reach = ends[0] + 0.75 * (float(numbers[2]) - ends[0])
+            assert any(a < reach < c and a < ends[0] < c for a, _, c, _ in sites)
+
+
+def test_no_two_lines_leave_a_box_at_the_same_place():
+    begins = [
+        numbers.groups()
+        for wire in drawn_network("two_nodes.yaml").iter(f"{SVG}path")
+        if (numbers := re.match(r"M(\S+) (\S+)C", wire.get("d")))
+    ]
+    assert len(begins) > 30
+    assert len(set(begins)) == len(begins)
+
+
 def shape(picture: str, title: str, signal: str) -> str:
     """Path of a channel in the stretch of a title."""
     for group in ET.fromstring(picture).iter(f"{SVG}g"):
