@@ -252,7 +252,7 @@ def conduct(
         raise
     for line in _tag_losses(result):
         _tell(line)
-    take_notes(run, result)
+    take_notes(run, result, session.link)
     for note in result.notes:
         _tell(note)
     return result

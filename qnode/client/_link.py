@@ -156,7 +156,7 @@ class Link:
 
     def _keep(self, run: RunFolder, result: Pairs) -> None:
         simulated = simulated_instruments(self._front.connection.lab)
-        take_notes(run, result)
+        take_notes(run, result, self._entry)
         keep(run, result, pairs_document(result, self._entry, simulated), _unsaid)
 
 

@@ -51,7 +51,6 @@ class Pairs(Sequence[Pair]):
         self.link = link.name
         self.nodes: tuple[str, str] = link.between
         """The order of bases, outcomes and readouts in each pair."""
-        self.midpoint = link.via
         self.round_period_ps = link.round_period_ps
         self.rounds = 0
         """Settled rounds; so many round periods of lab time were played for these pairs."""

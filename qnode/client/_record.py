@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from qnode.analysis import (
-    BELL_SIGNS,
     Arrivals,
     Detection,
     RunRecord,
@@ -71,25 +70,26 @@ def reached(progress: Progress | None) -> dict[str, Any]:
     return {"reached": {"phase": progress.phase, "rounds": progress.rounds, "heralds": progress.heralds}}
 
 
-def take_notes(run: RunFolder, result: Pairs) -> None:
+def take_notes(run: RunFolder, result: Pairs, link: Link) -> None:
     """Find out what is wrong with the result of a run, into its `Pairs.notes`.
 
     Args:
         run: its folder, with the lab file that ran.
         result: with its accounting.
+        link: where it came from.
     """
     rate_hz = None
     with contextlib.suppress(QnodeError):
         lab, world = load_lab_and_world(run.path / "lab.yaml")
         if world is not None:
-            rate_hz = predict_link(lab, world, lab.link(result.link)).rate_hz
-    mine = result.accounting.get(result.midpoint, {})
+            rate_hz = predict_link(lab, world, link).rate_hz
+    mine = result.accounting.get(link.via, {})
     heralds = [pair.bell for pair in result]
     result.notes = run_notes(
         slots=mine.get("slots", {}),
         masked=mine.get("reasons", {}).get("masked", {}),
         expired=[str(why) for _, _, why in result.expired],
-        bells={bell: heralds.count(bell) for bell in BELL_SIGNS},
+        bells={bell: heralds.count(bell) for bell in sorted(set(rules_of(link.protocol).bells.values()))},
         seconds=result.seconds,
         predicted_rate_hz=rate_hz,
     )

@@ -106,13 +106,20 @@ def test_notes_compare_with_the_prediction_and_count_what_was_taken_back(run: Ru
     pairs.rounds = 1_400  # 2.09 s at the 33.94 Hz that the README prints
     pairs.expired = [[3, 17, "line_missing"]]
     pairs.accounting = {"midpoint": {"slots": {"slots": 100, "masked": 6}, "reasons": {"masked": {"charge": 6}}}}
-    take_notes(run, pairs)
+    take_notes(run, pairs, load_lab(LAB).links[0])
     assert pairs.notes == [
         "6.0% of all slots were masked: charge 6.0%",
         "1 herald was taken back: line missing 1",
         "2 heralds in 2.1 s of lab time, where 71 were predicted: "
         "look at lasers, fibres and detectors, and at what was masked",
     ]
+
+
+def test_notes_miss_a_bell_state_of_the_protocol_and_no_other(run: RunFolder) -> None:
+    one, _ = pairs_of(run)
+    pairs = Pairs(run.run_id, load_lab(LAB).links[0], [one] * 100)
+    take_notes(run, pairs, load_lab(LAB).links[0])
+    assert pairs.notes == ["none of 100 heralds was psi-: look at both detectors, their bias and their wires"]
 
 
 def test_attempts_are_those_that_count(run: RunFolder) -> None:
