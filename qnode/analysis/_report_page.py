@@ -37,7 +37,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 code{font:.85em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 summary{cursor:pointer;font-weight:600}
 svg{display:block;height:auto}svg.chart{width:100%;max-width:560px}svg.ledger{max-width:620px}
-svg.network{width:100%;min-width:900px}svg.round{width:100%;min-width:720px}
+svg.network{width:100%;min-width:800px}svg.round{width:100%;min-width:720px}
 svg.swatch{display:inline-block;width:10px;height:10px;margin-right:.4em}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}
 svg .title{font-weight:600}svg .label{fill:var(--muted)}
