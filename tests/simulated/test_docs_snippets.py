@@ -131,6 +131,17 @@ def test_what_a_page_says_to_type_does_what_it_says(name: str, tmp_path: Path, l
         session.stop()
 
 
+def test_the_readme_shows_what_the_demo_prints(lab: Any) -> None:
+    shown = next(block for block in re.findall(r"^```\n(.*?)^```$", PAGES["README.md"].read_text("utf-8"), re.M | re.S))
+    figures, where = re.split(r"^(?=run )", shown, flags=re.M)
+    # As the demo, without its display and its waiting: the seed is the lab file's, and pairs know no speed.
+    done = lab.qnode("run", "heralding", str(lab.path), "--heralds", "800", "--speed", "max")
+    assert done.returncode == 0, done.stderr
+    printed, also = re.split(r"^(?=run )", done.stdout, flags=re.M)
+    assert printed == figures
+    assert [line.split()[0] for line in also.splitlines()] == [line.split()[0] for line in where.splitlines()]
+
+
 def test_the_pages_for_newcomers_are_typed() -> None:
     wanted = {"README.md", "docs/tutorial/first_pairs.md", "docs/how-to/operate.md", "docs/how-to/real-instrument.md"}
     assert wanted <= set(SESSIONS)
