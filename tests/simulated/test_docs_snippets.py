@@ -1,6 +1,7 @@
 """What the pages tell people to type is typed: ``console`` blocks, and the ``python`` blocks between them.
 
-A page is a session of its own: a folder with a copy of ``config/`` in a block of loopback addresses of its own, where
+A page is a session of its own: a folder with a copy of ``config/`` in a block of loopback addresses of its own (in
+what is typed and what is printed ``127.0.1.`` stands for it), where
 every line that begins with ``$`` is run, from the first to the last. The lines below it are what it must print (both
 streams), with ``...`` for what differs from run to run; where there are none only the exit code counts. ``# exits 1``
 behind a command says that it fails. Blocks of any other kind are for reading.
@@ -8,7 +9,11 @@ behind a command says that it fails. Blocks of any other kind are for reading.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +28,8 @@ DOCS = ROOT / "docs"
 LOOKED_AT_AGAIN = ("qnode status", "qnode logs")
 """Commands that only look, and are repeated until they show what the page says or the patience is over."""
 PATIENCE_S = 20.0
+BLOCK = "127.0.1."
+"""Where the lab files that come along have their instruments."""
 # `qnode new` copies the lab file that comes along; here it gets the addresses of the session.
 SHIM = """#!/bin/sh
 {python} -m qnode "$@" || exit
@@ -73,6 +80,7 @@ class Session:
 
     def __init__(self, folder: Path, copy: Any) -> None:
         self.folder = folder
+        self.block = copy.block
         self.environment = {**copy.environment(), "COLUMNS": "120", "MPLBACKEND": "Agg"}
         (folder / "config").mkdir()
         for source in (ROOT / "config").glob("*.yaml"):
@@ -86,7 +94,8 @@ class Session:
 
     def run(self, step: Step) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        argv = [sys.executable, "-c", step.words] if step.python else ["bash", "-c", step.words]
+        words = step.words.replace(BLOCK, self.block)
+        argv = [sys.executable, "-c", words] if step.python else ["bash", "-c", words]
         while True:
             done = subprocess.run(
                 argv,
@@ -99,24 +108,27 @@ class Session:
                 timeout=120,
                 check=False,
             )
-            good = done.returncode == step.exit_code and (
-                not step.expected or matches(step.expected, done.stdout.replace(str(self.folder), "/home/you"))
-            )
+            printed = done.stdout.replace(self.block, BLOCK)
+            good = done.returncode == step.exit_code and (not step.expected or matches(step.expected, printed))
             if good or not step.words.startswith(LOOKED_AT_AGAIN) or time.monotonic() > deadline:
                 break
         assert good, f"{step.words}\nexit code {done.returncode}\n--- said\n{done.stdout}\n--- page\n{step.expected}"
 
     def stop(self) -> None:
-        for path in (*self.folder.glob("*.yaml"), *(self.folder / "config").glob("*.yaml")):
-            if (self.folder / "qnode-data").exists():
-                subprocess.run(
-                    [sys.executable, "-m", "qnode", "stop", str(path)],
-                    cwd=self.folder,
-                    env=self.environment,
-                    capture_output=True,
-                    timeout=60,
-                    check=False,
-                )
+        for file in self.folder.glob("*.pid"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(file.read_text()), signal.SIGTERM)
+        if (self.folder / "qnode-data").exists():
+            # All lab files of a session share addresses and data folder: whoever runs, runs there.
+            path = next(iter([*self.folder.glob("*.yaml"), self.folder / "config" / "two_nodes.yaml"]))
+            subprocess.run(
+                [sys.executable, "-m", "qnode", "stop", str(path)],
+                cwd=self.folder,
+                env=self.environment,
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
 
 
 @pytest.mark.parametrize("name", SESSIONS)
@@ -131,15 +143,35 @@ def test_what_a_page_says_to_type_does_what_it_says(name: str, tmp_path: Path, l
         session.stop()
 
 
-def test_the_readme_shows_what_the_demo_prints(lab: Any) -> None:
-    shown = next(block for block in re.findall(r"^```\n(.*?)^```$", PAGES["README.md"].read_text("utf-8"), re.M | re.S))
-    figures, where = re.split(r"^(?=run )", shown, flags=re.M)
-    # As the demo, without its display and its waiting: the seed is the lab file's, and pairs know no speed.
-    done = lab.qnode("run", "heralding", str(lab.path), "--heralds", "800", "--speed", "max")
+@pytest.fixture(scope="module")
+def demo_run(tmp_path_factory: pytest.TempPathFactory, lab_copy: Any) -> tuple[str, dict[str, Any]]:
+    """What `qnode demo` plays, without its display and its waiting: what it prints, and its document.
+
+    The seed is the lab file's, and pairs know no speed.
+    """
+    copy = lab_copy(tmp_path_factory.mktemp("demo"))
+    done = copy.qnode(
+        "run", "heralding", str(copy.path), "--heralds", "800", "--speed", "max", "--data", str(copy.data)
+    )
     assert done.returncode == 0, done.stderr
-    printed, also = re.split(r"^(?=run )", done.stdout, flags=re.M)
+    (result,) = copy.data.glob("runs/*/result.json")
+    return done.stdout, json.loads(result.read_text("utf-8"))
+
+
+def test_the_readme_shows_what_the_demo_prints(demo_run: tuple[str, dict[str, Any]]) -> None:
+    readme = PAGES["README.md"].read_text("utf-8")
+    shown = next(block for block in re.findall(r"^```\n(.*?)^```$", readme, re.M | re.S))
+    figures, where = re.split(r"^(?=run )", shown, flags=re.M)
+    printed, also = re.split(r"^(?=run )", demo_run[0], flags=re.M)
     assert printed == figures
     assert [line.split()[0] for line in also.splitlines()] == [line.split()[0] for line in where.splitlines()]
+
+
+def test_the_document_of_a_run_has_the_keys_of_its_page(demo_run: tuple[str, dict[str, Any]]) -> None:
+    page = (DOCS / "reference" / "commands.md").read_text("utf-8")
+    section = page.split("## qnode run heralding LAB")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \| ", section, re.M)
+    assert {key for cell in cells for key in re.findall(r"`([^`]+)`", cell)} == set(demo_run[1])
 
 
 def test_the_pages_for_newcomers_are_typed() -> None:
