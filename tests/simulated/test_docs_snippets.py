@@ -32,9 +32,8 @@ BLOCK = "127.0.1."
 """Where the lab files that come along have their instruments."""
 # `qnode new` copies the lab file that comes along; here it gets the addresses of the session.
 SHIM = """#!/bin/sh
-{python} -m qnode "$@" || exit
-test "$1" = new && sed -i -E 's/127\\.0\\.[0-9]+\\./{block}/g' "$2"
-exit 0
+test "$1" = new || exec {python} -m qnode "$@"
+{python} -m qnode "$@" && sed -i -E 's/127\\.0\\.[0-9]+\\./{block}/g' "$2"
 """
 
 
