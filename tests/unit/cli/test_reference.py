@@ -84,8 +84,10 @@ def error_classes() -> set[type[QnodeError]]:
 
 def test_every_error_code_is_on_the_page_with_its_exit_code_and_what_to_do():
     text = (REFERENCE / "errors.md").read_text(encoding="utf-8")
-    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
-    page = {row[0].strip("`"): int(row[1]) for row in rows}
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| [`")]
+    names = [re.fullmatch(r"\[`(\w+)`\]\(errors/(\w+)\.md\)", row[0]) for row in rows]
+    assert all(name is not None and name[1] == name[2] for name in names)
+    page = {name[1]: int(row[1]) for name, row in zip(names, rows, strict=True)}
     assert all(len(row) == 4 and all(row) for row in rows)
     assert len(page) == len(rows)
     classes = error_classes()
@@ -93,3 +95,16 @@ def test_every_error_code_is_on_the_page_with_its_exit_code_and_what_to_do():
     codes = {one.code: 2 if issubclass(one, MisuseError) else 1 for one in classes}
     assert page == {**codes, "internal": 1}
     assert len({one.code for one in classes}) == len(classes), "two classes share a code"
+
+
+def test_every_error_code_has_a_page_with_an_example_causes_a_remedy_and_a_way_to_see_it():
+    codes = {one.code: 2 if issubclass(one, MisuseError) else 1 for one in error_classes()} | {"internal": 1}
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (REFERENCE / "errors").glob("*.md")}
+    assert set(pages) == set(codes)
+    for code, text in pages.items():
+        title, said, *rest = text.split("\n\n")
+        assert title == f"# `{code}`"
+        assert said.endswith(f"Exit code {codes[code]}."), code
+        assert rest[0].startswith("```\n"), code
+        headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+        assert headings == ["Causes", "What to do", "See it on a simulated lab"], code
