@@ -9,17 +9,28 @@ come in the order of time. A word is *impossible* when it carries neither a chan
 both, or when time goes back by less than half a wrap without a dummy word. A word is *doubtful* when it
 jumps by more than 16.8 ms, unless it is a dummy after a tag, or a dummy that keeps a beat with the dummy
 before: a shifted stream makes doubtful words at once. A doubtful word, and what follows it, waits until 6
-    words free of doubt or 24 possible words have come after it.
+words free of doubt or 24 possible words have come after it.
 
 One shift hides better: with the top byte of each word before its lower three, time seems to run 256 times
 faster and the low byte creeps up by one after each wrap. Four steps in a row like that, one of them a wrap,
 are impossible too.
 
-An impossible word opens a gap, which reaches back over the last 8 words, or to where the creeping began.
-The stream is taken up again where 16 words make sense; of the four alignments, that in which least time
-passes. In a slow stream (below some 200 words/s) wraps may have been missed meanwhile: then the gap never
-ends, all that follows is in doubt, and a new decoder has to be started. A burst of lost bytes that is a
-multiple of four shifts nothing and can't be seen here.
+So is the word at which a fast stream comes back, by what looks like a wrap, from an excursion of up to 15 words
+that holds no dummy: a time was damaged there, or bytes were lost twice.
+
+An impossible word opens a gap, which reaches back over the last 8 words, or to where the low byte began to stay or
+creep. The stream is taken up again where 16 words make sense, with the ninth of them or the first that lies
+behind the impossible word; of the four alignments, that in which least time passes. Its time is counted from the
+last word before the damage. When more than a wrap may have passed meanwhile (below some 200 words/s; when the dummies
+in the gap say so; when words from before the gap disagree), the gap never ends, all that follows is in
+doubt, and a new decoder has to be started.
+
+A stream that ends with a part of a word is either cut or has lost bytes just before its end, where no impossible
+word may follow any more: an open gap is marked over the last 8 words, or from where the low byte began to
+stay or creep.
+
+What can't be seen here: a burst of lost bytes that is a multiple of four, which shifts nothing, and the words in
+which it begins and ends; two damages within a few words that cancel each other's shift may be taken for one of these.
 """
 
 from __future__ import annotations
@@ -44,10 +55,15 @@ CONFIRMING_WORDS = 6
 POSSIBLE_WORDS = 24
 REACH_BACK_WORDS = 8
 RESYNC_WORDS = 16
+RESYNC_SKIPPED = 8
+RESYNC_CHOICE = 12
+DAMAGED_WORDS = 3
+EXCURSION_WORDS = 16
+CALM_WORDS = 3
 DUMMY = 0x10
 NEVER_PS = 2**63 - 1
 CREEPING_WORDS = 4
-CONTEXT_WORDS = CREEPING_WORDS + 2
+CONTEXT_WORDS = EXCURSION_WORDS + CALM_WORDS
 PATTERNS = [[number for number in (1, 2, 3, 4) if pattern >> number - 1 & 1] for pattern in range(16)]
 FIRED = np.array([len(inputs) for inputs in PATTERNS], np.uint8)
 """How many inputs a pattern has."""
@@ -82,14 +98,18 @@ class Tdc1Decoder:
         self._last: int | None = None  # unwrapped time of the last trusted word, in units of 2 ns
         self._context = np.empty(0, np.uint32)  # the last trusted words
         self._chain_from = 0  # time before the words whose low byte stays or creeps
+        self._chains: deque[int] = deque(maxlen=REACH_BACK_WORDS)  # that time, as it was at each of the recent words
         self._recent: deque[int] = deque(maxlen=REACH_BACK_WORDS)
         self._started = 0  # words trusted since the start, counted up to REACH_BACK_WORDS
         self._shown = 0  # words at the front of the buffer that a prompt decoder has handed on already
         self._shown_last = -1  # their latest time
+        self._silent_to = -1  # nothing goes out up to this time, as later times went out before a gap was found
         self._lost = False
         self._gap_from = 0  # picoseconds, while lost
         self._lost_bytes = 0  # what was dropped while lost
         self._base = 0  # what the first word after the gap is unwrapped from, while lost
+        self._before: list[int] = []  # times of the words that were put back, while lost
+        self._sure_from = 0  # the loss lies before that byte, counted from the first that was put back, while lost
         self._emitted: list[tuple[Int64, npt.NDArray[np.uint8]]] = []
         self._gaps: list[tuple[int, int]] = []
 
@@ -107,6 +127,8 @@ class Tdc1Decoder:
             self._lost = False
         else:
             self.cut_bytes = len(self._rest)
+            if self._rest:  # cut inside a word, or bytes were lost just now: nothing can tell which
+                self._gaps.append((self._reach() * UNIT_PS, NEVER_PS))
         self.dropped_bytes += len(self._rest)
         self._rest = b""
         return self._take()
@@ -130,41 +152,67 @@ class Tdc1Decoder:
         first = judged.first if self._last is None else self._last
         unwrapped = first + np.cumsum(judged.step[:ok])
         if trusted:
-            self._accept(words[:trusted], unwrapped[:trusted], judged.creeps[:trusted])
+            self._accept(words[:trusted], unwrapped[:trusted], judged.chained[:trusted])
         handed_on = ok if self._prompt and not lost else trusted
         self._hand_on(words[self._shown : handed_on], unwrapped[self._shown : handed_on])
         self._shown = max(self._shown, handed_on) - trusted
         self._rest = self._rest[4 * trusted :]
         if lost:
             self._shown = 0
-            self._lose(creeping=bool(judged.creeps[trusted : ok + 1].all()))
+            self._lose(ok - trusted, creeping=bool(judged.creeps[trusted : ok + 1].all()))
         return lost
 
-    def _lose(self, *, creeping: bool) -> None:
+    def _lose(self, waited: int, *, creeping: bool) -> None:
         self._lost = True
         self._lost_bytes = -self.dropped_bytes
+        self._gap_from = self._reach() * UNIT_PS
+        self._before = []
+        self._sure_from = 0
         if self._started < REACH_BACK_WORDS:  # nothing yet that the times could be unwrapped from
-            self._gap_from, self._base = 0, 0
-            return
-        self._base = min(self._recent[0], self._chain_from) if creeping else self._recent[0]
-        self._gap_from = (self._base + 1) * UNIT_PS
-        if self._last is not None and not creeping and self._last - self._base > HALF:
-            self._base = self._last - DOUBTFUL_STEP  # a slow stream: the last words are more than a wrap
+            self._base = 0
+        elif len(self._recent) == REACH_BACK_WORDS:  # else it is the base of the gap before
+            self._base = self._reach() - 1
+            if not creeping:
+                # The loss lies among the last trusted words: the place to go on from may lie there, too.
+                self._rest = self._context[-REACH_BACK_WORDS:].astype("<u4").tobytes() + self._rest
+                self._before = list(self._recent)
+                self._sure_from = 4 * (REACH_BACK_WORDS + waited + 1)
 
-    def _accept(self, words: Words, unwrapped: Int64, creeps: Bools) -> None:
-        breaks = np.flatnonzero(~creeps)
-        if breaks.size:
-            # The words just before the chain may be made of the remains of two.
-            before = [*self._recent, *unwrapped[: breaks[-1]][-REACH_BACK_WORDS:].tolist()]
-            # The first words after a gap: what comes before them is what the gap began with.
-            self._chain_from = before[-min(len(before), CREEPING_WORDS)] if before else self._base
+    def _reach(self) -> int:
+        """From when on what was trusted is in doubt once a loss shows, in units."""
+        if self._started < REACH_BACK_WORDS:
+            return 0
+        if len(self._recent) < REACH_BACK_WORDS:  # soon after another gap
+            return self._recent[0]
+        return min(self._recent[0], self._chains[0]) + 1
+
+    def _accept(self, words: Words, unwrapped: Int64, chained: Bools) -> None:
+        breaks = np.flatnonzero(~chained)
+        for word in range(max(0, unwrapped.size - REACH_BACK_WORDS), unwrapped.size):
+            if at := int(np.searchsorted(breaks, word, "right")):
+                self._chain_from = self._time_before(int(breaks[at - 1]), unwrapped)
+            self._chains.append(self._chain_from)
         self._last = int(unwrapped[-1])
         self._context = np.concatenate((self._context, words[-CONTEXT_WORDS:]))[-CONTEXT_WORDS:]
         self._recent.extend(unwrapped[-REACH_BACK_WORDS:].tolist())
         self._started = min(self._started + unwrapped.size, REACH_BACK_WORDS)
         self.trusted_ps = self._last * UNIT_PS
 
+    def _time_before(self, word: int, unwrapped: Int64) -> int:
+        """Time of a word some before this one, as those just before a chain may be made of the remains of two."""
+        if word >= CREEPING_WORDS:
+            return int(unwrapped[word - CREEPING_WORDS])
+        if self._recent:
+            return self._recent[max(word - CREEPING_WORDS, -len(self._recent))]
+        if not self._started:
+            return -1  # the first words of all
+        # The first words after a gap: what comes before them is what the gap began with.
+        return int(unwrapped[0]) if word else self._base
+
     def _hand_on(self, words: Words, unwrapped: Int64) -> None:
+        if words.size and unwrapped[0] <= self._silent_to:
+            late = int(np.searchsorted(unwrapped, self._silent_to, "right"))
+            words, unwrapped = words[late:], unwrapped[late:]
         if not words.size:
             return
         self._shown_last = int(unwrapped[-1])
@@ -184,30 +232,62 @@ class Tdc1Decoder:
     def _resync(self, *, final: bool) -> bool:
         """Take the stream up where the words make sense again; True when that place was found."""
         while (at := self._find(final=final)) is not None:
-            # The first word may be made of the remains of two: it only helped to find the place.
-            words = np.frombuffer(self._rest, "<u4", RESYNC_WORDS - 1, at + 4)
-            judged = _judge(words, words[:0])
-            unwrapped = self._base + (judged.first - self._base) % WRAP + np.cumsum(judged.step)
-            self._rest = self._rest[at + 4 * RESYNC_WORDS :]
-            self.dropped_bytes += at + 4
-            # A shifted word may have passed for a step forward: nothing goes out before what went out.
-            fresh = int(np.count_nonzero(unwrapped <= self._shown_last))
-            if fresh == words.size:
-                self._base = int(unwrapped[-1])
-                self.dropped_bytes += 4 * fresh
-                self._lost_bytes = -self.dropped_bytes
+            begin = self._lost_bytes + self.dropped_bytes + at
+            # The first words may be made of the remains of others: they only helped to find the place.
+            skipped = max(RESYNC_SKIPPED, -((begin - self._sure_from) // 4))
+            size = 4 * (skipped + RESYNC_WORDS - RESYNC_SKIPPED)
+            if at + size > len(self._rest):
+                if final:
+                    self.dropped_bytes += len(self._rest)
+                    self._rest = b""
+                return False
+            found = np.frombuffer(self._rest, "<u4", size // 4, at)
+            if _judge(found, found[:0]).impossible.any():
+                self.dropped_bytes += at + 1
+                self._rest = self._rest[at + 1 :]
                 continue
-            lost_words = (self._lost_bytes + self.dropped_bytes) // 4 + RESYNC_WORDS + POSSIBLE_WORDS
-            slow = lost_words * int(judged.step.sum()) > RESYNC_WORDS * HALF
-            self.dropped_bytes += 4 * fresh
-            self._gaps.append((self._gap_from, NEVER_PS if slow else int(unwrapped[fresh]) * UNIT_PS))
+            words = found[skipped:]
+            judged = _judge(words, words[:0])
+            latest, unsure = self._date(begin, found[:skipped], judged.first)
+            unwrapped = latest + (judged.first - latest) % WRAP + np.cumsum(judged.step)
+            self._rest = self._rest[at + size :]
+            self.dropped_bytes += at + 4 * skipped
+            lost_words = (self._lost_bytes + self.dropped_bytes) // 4 + POSSIBLE_WORDS
+            slow = lost_words * int(judged.step.sum()) > words.size * HALF
+            # A shifted word may have passed for a step forward: nothing goes out before what went out.
+            self._silent_to = self._shown_last
+            end = max(int(unwrapped[0]), self._silent_to + 1)
+            self._gaps.append((self._gap_from, NEVER_PS if slow or unsure else end * UNIT_PS))
             self._recent.clear()
+            self._chains.clear()
             self._context = self._context[:0]
             self._lost = False
-            self._accept(words[fresh:], unwrapped[fresh:], judged.creeps[fresh:])
-            self._hand_on(words[fresh:], unwrapped[fresh:])
+            self._accept(words, unwrapped, judged.chained)
+            self._hand_on(words, unwrapped)
             return True
         return False
+
+    def _date(self, begin: int, skipped: Words, time: int) -> tuple[int, bool]:
+        """The latest time that surely is right, and whether more than a wrap may have passed since the gap began.
+
+        Args:
+            begin: the byte from which the words make sense, counted from the first that was put back.
+            skipped: the words from there to the one that is dated.
+            time: that one's time, modulo a wrap.
+        """
+        # The words before that place may be made of remains, or be none at all.
+        last = min(max(begin // 4 - DAMAGED_WORDS, 0), len(self._before)) - 1
+        latest = self._before[last] if last >= 0 else self._base
+        end = latest + (time - latest) % WRAP
+        if end - self._base >= WRAP:
+            return latest, True
+        # Who is silent for long sends dummies: do those agree?
+        between = self._context[-REACH_BACK_WORDS:][last + 1 : max(begin // 4, last + 1) if self._before else 0]
+        words = np.concatenate((between, skipped))
+        dummies = (words[words & np.uint32(0x1F) == DUMMY] >> np.uint32(5)).astype(np.int64)
+        path = np.concatenate(([latest], dummies, [time]))
+        # Of two dummies that say the same time, the second is a wrap later.
+        return latest, latest + int(((np.diff(path) - 1) % WRAP + 1).sum()) != end
 
     def _find(self, *, final: bool) -> int | None:
         """The byte from which the words make sense, or None when more bytes are needed."""
@@ -219,22 +299,24 @@ class Tdc1Decoder:
                 self._rest = self._rest[at:]
                 return None
             at += 1
-        if at + 3 + need > len(self._rest) and not final:
+        if at + 4 * RESYNC_CHOICE + need > len(self._rest) and not final:
             return None
-        other = {at: elapsed}
+        # The right alignment may begin later, where a word that was damaged lies behind.
+        found = {at: elapsed}
         for shift in range(1, 4):
-            elapsed = self._elapsed(at + shift)
-            if elapsed is not None:
-                other[at + shift] = elapsed
-        return min(other, key=other.__getitem__)
+            for place in range(at + shift, at + 4 * RESYNC_CHOICE, 4):
+                if (elapsed := self._elapsed(place)) is not None:
+                    found[place] = elapsed
+                    break
+        return min(found, key=found.__getitem__)
 
     def _elapsed(self, at: int) -> int | None:
-        """Time that the words from byte ``at`` take, when there are enough and all of them are possible."""
+        """Time that the last words of those from byte ``at`` take, when there are enough and all are possible."""
         if at + 4 * RESYNC_WORDS > len(self._rest):
             return None
         words = np.frombuffer(self._rest, "<u4", RESYNC_WORDS, at)
         judged = _judge(words, words[:0])
-        return None if judged.impossible.any() else int(judged.step.sum())
+        return None if judged.impossible.any() else int(judged.step[RESYNC_SKIPPED + 1 :].sum())
 
     def _take(self) -> TagBlock:
         times = [part[0] for part in self._emitted]
@@ -257,6 +339,7 @@ class _Judged(NamedTuple):
     impossible: Bools
     doubtful: Bools
     creeps: Bools
+    chained: Bools
 
 
 def _judge(words: Words, context: Words) -> _Judged:
@@ -278,11 +361,40 @@ def _judge(words: Words, context: Words) -> _Judged:
     for before in range(1, CREEPING_WORDS):
         creeping[before:] &= creeps[:-before]
         creeping[:before] = False
+    # A chain of such words ends with two that are not, or with a wrap over which the low byte stays.
+    stays = np.diff(low, prepend=np.uint8(254)) == 0
+    breaks_before = np.concatenate(([True], ~creeps[:-1]))
+    chained = creeps | ~(breaks_before | (after_back & stays))
     impossible = (back & ~wrapped) | (pattern == 0) | (pattern > DUMMY) | creeping
     regular = dummy & (~after_dummy | (step % DUMMY_BEAT == 0))
     doubtful = (step >= DOUBTFUL_STEP) & ~regular
+    for at in _excursions(step, doubtful, dummy, impossible):
+        impossible[at] = True
     new = slice(context.size, None)
-    return _Judged(int(time[context.size]), step[new], impossible[new], doubtful[new], creeps[new])
+    return _Judged(int(time[context.size]), step[new], impossible[new], doubtful[new], creeps[new], chained[new])
+
+
+def _excursions(step: Int64, doubtful: Bools, dummy: Bools, impossible: Bools) -> list[int]:
+    """Words in the midst of a fast stream from which it comes back by a false wrap: their time was damaged."""
+    found = []
+    for at in np.flatnonzero(doubtful).tolist():
+        begin = max(at - EXCURSION_WORDS - CALM_WORDS + 2, 0)
+        near = step[begin : at + 2 * CALM_WORDS + 1].tolist()
+        here = at - begin
+        for first in range(max(here - EXCURSION_WORDS + 2, CALM_WORDS - 1), here + 1):
+            if max(near[first - CALM_WORDS + 1 : first]) >= DOUBTFUL_STEP:
+                continue
+            for end in range(max(here + 1, first + 2), here + CALM_WORDS + 2):
+                after = near[end : end + CALM_WORDS]
+                if (
+                    len(after) == CALM_WORDS
+                    and max(after) < DOUBTFUL_STEP
+                    and 0 <= sum(near[first:end]) - WRAP < DOUBTFUL_STEP
+                ):
+                    window = slice(begin + first, begin + end)
+                    if not dummy[window].any() and not impossible[at : begin + end + CALM_WORDS].any():
+                        found.append(at)
+    return found
 
 
 def _trusted(doubtful: Bools) -> int:

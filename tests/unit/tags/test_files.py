@@ -418,14 +418,14 @@ def test_idq_with_references(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::qnode.tags.TruncatedFileWarning")
 def test_a_tdc1_file_counts_its_own_end_only(tmp_path: Path) -> None:
-    """A byte lost in the middle is a gap; what the end cuts is truncated."""
+    """A byte lost in the middle is a gap; what the end cuts is truncated, and a gap, as bytes may have been lost there."""
     path = tmp_path / "run.tdc1"
     units = np.cumsum(np.random.default_rng(1).integers(1, 2000, 400))
     words = (units << 5 | 1 << np.arange(400) % 3).astype("<u4").tobytes()
     for data, gaps, cut in (
-        (words[:-1], 0, 3),
+        (words[:-1], 1, 3),
         (words[:801] + words[802:], 1, 0),
-        (words[:801] + words[802:-1], 1, 3),
+        (words[:801] + words[802:-1], 2, 3),
     ):
         path.write_bytes(data)
         file = open_tags(path)
