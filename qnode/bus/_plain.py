@@ -28,8 +28,15 @@ def plain(value: Any) -> Any:
     # Before the rest: some of numpy's numbers are floats, too, but msgpack does not take them as such.
     if hasattr(value, "tolist") and hasattr(value, "dtype"):
         return plain(value.tolist())
-    if value is None or isinstance(value, bool | float | str | bytes):
+    if value is None or isinstance(value, bool):
         return value
+    # Kinds of float and text of other libraries (those of a YAML file) become the plain ones.
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bytes):
+        return bytes(value)
     if isinstance(value, int) and _LEAST_INT <= value < _MOST_INT:
         return int(value)
     if isinstance(value, Mapping):

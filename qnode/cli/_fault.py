@@ -15,6 +15,8 @@ from qnode.labfile import load_lab, load_world
 __all__ = ["ask_simulators", "fault"]
 
 ANSWER_S = 10.0
+PLUG = ("plug", "unplug")
+"""What changes the state of its plug, which is then the answer."""
 
 
 def fault(lab_path: Path, instrument: str, what: str) -> None:
@@ -28,7 +30,7 @@ def fault(lab_path: Path, instrument: str, what: str) -> None:
         raise MisuseError(f"{instrument} is not simulated", hint="pull its plug by hand")
     # Which faults there are is for the instrument's simulator to say.
     answer = ask_simulators(load_world(lab_path).control, {"op": "fault", "instrument": instrument, "fault": what})
-    say(f"{instrument}: {answer.get('state', what)}")
+    say(f"{instrument}: {answer['state'] if what in PLUG else f'{what} done'}")
 
 
 def ask_simulators(control: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -200,7 +200,11 @@ def _plain(tree: Any) -> Any:
         return {str(key): _plain(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_plain(item) for item in tree]
-    return tree
+    # The reader's own numbers and texts, which remember how they were written, travel nowhere.
+    for kind in (float, str):
+        if isinstance(tree, kind):
+            return kind(tree)
+    return int(tree) if isinstance(tree, int) and not isinstance(tree, bool) else tree
 
 
 def _located(tree: Any, file: str, found: Sequence[tuple[Place, str]]) -> list[LabFault]:

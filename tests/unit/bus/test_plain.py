@@ -18,6 +18,10 @@ class Mode(enum.Enum):
     FAST = "fast"
 
 
+class WrittenFloat(float):
+    """A float of another library."""
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -26,6 +30,7 @@ class Mode(enum.Enum):
         (2**64 - 1, 2**64 - 1),
         (-(2**63), -(2**63)),
         (1.5, 1.5),
+        (WrittenFloat("2.5"), 2.5),
         ("Ψ", "Ψ"),
         (b"\0", b"\0"),
         ((1, (2, "x")), [1, [2, "x"]]),

@@ -190,3 +190,13 @@ def test_hash_changes_with_every_number_of_the_lab():
         here[last] = before
     assert len(numbers) > 60
     assert len(hashes) == len(numbers) + 1
+
+
+def test_numbers_of_a_station_block_are_plain_ones() -> None:
+    """As they come from the file they know how they were written, and no encoder takes them."""
+    (value,) = {
+        options["initial_value"]
+        for path, options in load_lab(EXAMPLE).nodes["alice"].instruments["repump"].parameters.items()
+        if path == "power"
+    }
+    assert type(value) is float
