@@ -10,9 +10,25 @@ import numpy.typing as npt
 
 from qnode.errors import MisuseError
 
-__all__ = ["Int32", "Int64", "UInt8", "as_channel", "as_int", "as_int64", "as_times", "same_length", "unsorted_at"]
+__all__ = [
+    "MAX_PS",
+    "Int32",
+    "Int64",
+    "UInt8",
+    "as_channel",
+    "as_int",
+    "as_int64",
+    "as_times",
+    "refuse_far",
+    "same_length",
+    "too_far",
+    "unsorted_at",
+]
 
 CHUNK = 1 << 15
+MAX_PS = 1 << 61
+"""Times lie in [-2**61, 2**61) ps, 26.7 days around the origin: their differences, and sums with a delay or a detection
+window, stay below 2**63."""
 
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
@@ -90,6 +106,26 @@ def same_length(**arrays: npt.NDArray[Any]) -> None:
         raise MisuseError("lengths differ: " + ", ".join(f"{name} {size}" for name, size in lengths.items()))
 
 
+def too_far(what: str, t_ps: int) -> MisuseError:
+    """The error for a time outside +-2**61 ps (to be raised by the caller)."""
+    return MisuseError(
+        f"{what} = {t_ps} ps is outside +-2**61 ps (26.7 days)",
+        hint="shift the times to an origin near them; is this the right format and unit?",
+    )
+
+
+def refuse_far(name: str, t_ps: Int64) -> None:
+    """Refuse sorted times outside +-2**61 ps; looks at both ends only, so that it costs nothing a tag.
+
+    Raises:
+        MisuseError: they reach farther; names the index.
+    """
+    if t_ps.size:
+        for index in (0, t_ps.size - 1):
+            if not -MAX_PS <= int(t_ps[index]) < MAX_PS:
+                raise too_far(f"{name}[{index}]", int(t_ps[index]))
+
+
 def unsorted_at(name: str, array: Int64, at: int, *, strict: bool = False) -> MisuseError:
     """The error for times that go back at index ``at`` (to be raised by the caller)."""
     order = "strictly increasing" if strict else "sorted"
@@ -101,10 +137,10 @@ def unsorted_at(name: str, array: Int64, at: int, *, strict: bool = False) -> Mi
 
 
 def as_times(name: str, values: npt.ArrayLike, *, strict: bool = False) -> Int64:
-    """`as_int64`, and sorted: equal neighbours are allowed unless ``strict``.
+    """`as_int64`, sorted, and within +-2**61 ps: equal neighbours are allowed unless ``strict``.
 
     Raises:
-        MisuseError: as `as_int64`, or the times go back; the text names the index.
+        MisuseError: as `as_int64`, the times go back, or reach too far; the text names the index.
     """
     array = as_int64(name, values)
     for begin in range(0, array.size - 1, CHUNK):  # in pieces that stay in the cache: twice as fast
@@ -112,4 +148,5 @@ def as_times(name: str, values: npt.ArrayLike, *, strict: bool = False) -> Int64
         back = later <= earlier[: later.size] if strict else later < earlier[: later.size]
         if back.any():
             raise unsorted_at(name, array, begin + int(np.argmax(back)) + 1, strict=strict)
+    refuse_far(name, array)
     return array

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64, UInt8, as_channel, as_int64, same_length
+from qnode.tags._arrays import MAX_PS, Int64, UInt8, as_channel, as_int64, refuse_far, same_length, too_far
 
-__all__ = ["RefBlock", "TagBlock", "as_gaps", "no_gaps"]
+__all__ = ["NEVER_PS", "RefBlock", "TagBlock", "as_gaps", "no_gaps"]
+
+NEVER_PS = 2**63 - 1
+"""End of a gap that never ends."""
 
 
 def no_gaps() -> Int64:
@@ -48,6 +51,18 @@ def _refuse_backward_gaps(gaps: Int64) -> None:
     if bool(back.any()):
         index = int(np.argmax(back))
         raise MisuseError(f"gap {index} ends at {gaps[index, 1]} ps, before its start at {gaps[index, 0]} ps")
+
+
+def _refuse_far_gaps(gaps: Int64) -> None:
+    """Refuse gaps with an edge outside +-2**61 ps; an end that never comes is none.
+
+    Raises:
+        MisuseError: there is one; names its index.
+    """
+    far = ((gaps < -MAX_PS) | (gaps >= MAX_PS)) & (gaps != NEVER_PS)
+    if bool(far.any()):
+        index = int(np.argmax(far.any(axis=1)))
+        raise too_far(f"an edge of gap {index}", int(gaps[index][far[index]][0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +109,16 @@ class TagBlock:
             _refuse_backward_gaps(self.gaps)
 
     def checked(self) -> TagBlock:
-        """The block itself, once its channels are known to be 1..255; a block is looked through only once.
+        """The block itself, once its channels are known to be 1..255 and its times to be in reach (+-2**61 ps).
+
+        A block is looked through for its channels only once; of its times, which are sorted, both ends are looked at.
 
         Raises:
-            MisuseError: a channel 0; names its index.
+            MisuseError: a channel 0 or a time out of reach; names its index.
         """
+        refuse_far("t_ps", self.t_ps)
+        if self.gaps.size:
+            _refuse_far_gaps(self.gaps)
         if not self._checked:
             as_channel(self.channel)
             object.__setattr__(self, "_checked", True)

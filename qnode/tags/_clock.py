@@ -12,14 +12,37 @@ from dataclasses import dataclass
 import numpy as np
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64, as_times
-from qnode.tags._block import TagBlock
+from qnode.tags._arrays import MAX_PS, Int64, as_int, as_times, too_far
+from qnode.tags._block import NEVER_PS, TagBlock
 from qnode.tags._pieces import Cutter, check_channel
 
 __all__ = ["ClockModel", "PpsClock", "apply_clock"]
 
-NEVER_PS = 2**63 - 1
 MAX_SKEW = 1e-3
+MAX_PERIOD_PS = 1 << 50
+
+
+def _as_time(name: str, value: object) -> int:
+    """A whole number of picoseconds in reach.
+
+    Raises:
+        MisuseError: no integer, or outside +-2**61 ps.
+    """
+    time = as_int(name, value)
+    if not -MAX_PS <= time < MAX_PS:
+        raise too_far(name, time)
+    return time
+
+
+def _as_float(name: str, value: object) -> float:
+    """A number, also an integer.
+
+    Raises:
+        MisuseError: it is none.
+    """
+    if isinstance(value, (int, float, np.number)):
+        return float(value)
+    raise MisuseError(f"{name} is {value!r}, no number", hint="it is dimensionless; 1e-6 is 1 ppm")
 
 
 @dataclass(frozen=True)
@@ -36,17 +59,27 @@ class ClockModel:
     """Instrument time at which only the offset counts."""
 
     def __post_init__(self) -> None:
+        for name in ("offset_ps", "origin_ps"):
+            object.__setattr__(self, name, _as_time(name, getattr(self, name)))
+        object.__setattr__(self, "skew", _as_float("skew", self.skew))
         if not abs(self.skew) <= MAX_SKEW:
             raise MisuseError(f"skew is {self.skew}", hint="a clock is off by 1e-3 at most; 1e-6 is 1 ppm")
 
     def times(self, t_ps: Int64) -> Int64:
         """Lab time of instrument times, shape (n,); the end of an open gap (2**63 - 1) stays."""
-        shift = np.rint((t_ps - self.origin_ps) * self.skew).astype(np.int64) + self.offset_ps
-        return np.where(t_ps == NEVER_PS, t_ps, t_ps + np.where(t_ps == NEVER_PS, 0, shift))
+        never = t_ps == NEVER_PS
+        known = np.where(never, 0, t_ps)
+        shift = np.rint((known - self.origin_ps) * self.skew).astype(np.int64) + self.offset_ps
+        return np.where(never, t_ps, known + shift)
 
     def apply(self, block: TagBlock) -> TagBlock:
-        """The block on lab time; the order of the tags stays."""
-        return TagBlock(self.times(block.t_ps), block.channel, self.times(block.gaps), block.overflow)
+        """The block on lab time; the order of the tags stays.
+
+        Raises:
+            MisuseError: a channel 0, or a time that is, or gets, outside +-2**61 ps.
+        """
+        block.checked()
+        return TagBlock(self.times(block.t_ps), block.channel, self.times(block.gaps), block.overflow).checked()
 
 
 class PpsClock:
@@ -69,11 +102,15 @@ class PpsClock:
     def __init__(
         self, channel: int, first_label_ps: int = 0, *, period_ps: int = 10**12, tolerance: float = 1e-4
     ) -> None:
-        if period_ps < 1 or not 0 < tolerance <= MAX_SKEW:
-            raise MisuseError(f"period_ps {period_ps}, tolerance {tolerance}", hint="give 0 < tolerance <= 1e-3")
+        period_ps, tolerance = as_int("period_ps", period_ps), _as_float("tolerance", tolerance)
+        if not 1 <= period_ps <= MAX_PERIOD_PS or not 0 < tolerance <= MAX_SKEW:
+            raise MisuseError(
+                f"period_ps {period_ps}, tolerance {tolerance}",
+                hint="give 0 < tolerance <= 1e-3, a period of 1 .. 2**50 ps",
+            )
         self._channel = check_channel(channel)
         self._period, self._tolerance = period_ps, tolerance
-        self._label = first_label_ps
+        self._label = _as_time("first_label_ps", first_label_ps)
         self._pulses: list[int] = []  # instrument time
         self._labels: list[int] = []  # lab time
         self._held = TagBlock.from_arrays([], [])
@@ -123,12 +160,13 @@ class PpsClock:
             if seconds < 1 or abs(elapsed - seconds * self._period) > self._tolerance * seconds * self._period:
                 self.refused += 1
                 return
-            self._label += seconds * self._period
+            self._label = _as_time("lab time of a pulse", self._label + seconds * self._period)
         self._pulses.append(pulse)
         self._labels.append(self._label)
 
     def _mapped(self, block: TagBlock) -> TagBlock:
-        return TagBlock(self._times(block.t_ps), block.channel, self._times(block.gaps), block.overflow)
+        times, gaps = self._times(block.t_ps), self._times(block.gaps)
+        return TagBlock(times, block.channel, gaps, block.overflow).checked()
 
     def _times(self, t_ps: Int64) -> Int64:
         if not t_ps.size:

@@ -166,7 +166,11 @@ class TagFile:
         while count := file.readinto(records.data.cast("B")):
             self.done_bytes += count
             found += count // 4
-            yield decoder.decode(records[: count // 4])
+            try:
+                block = decoder.decode(records[: count // 4])
+            except MisuseError as error:
+                raise MisuseError(f"{self.path}: {error.message}", hint=error.hint, **error.context) from None
+            yield block
         rest = decoder.finish()
         if len(rest):
             yield rest

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import as_int64
+from qnode.tags._arrays import MAX_PS, as_int64
 from qnode.tags._block import TagBlock
 from qnode.tags._decode import Decoder, decoder
 
@@ -41,7 +41,6 @@ FLAT_FORMATS = (
     "qutag_binary",
 )
 A1_WRAP = 1 << 54
-MAX_PS = 1 << 62
 QUTAG_HEADER = 40
 QUTAG_RECORD = np.dtype([("t_ps", "<u8"), ("channel", "<u2")])
 
@@ -127,7 +126,7 @@ class _Referenced:
             self._stream.finish()
         if len(block) and max(int(block.ref.max()) * self._period_ps, int(block.t_ps.max())) > MAX_PS:
             raise MisuseError(
-                f"{self._path}: reference {block.ref.max()} x {self._period_ps} ps does not fit in int64 picoseconds",
+                f"{self._path}: reference {block.ref.max()} x {self._period_ps} ps is outside +-2**61 ps (26.7 days)",
                 hint="is the period right, and is this a file with references?",
             )
         return TagBlock(block.ref * self._period_ps + block.t_ps, block.channel)
@@ -159,7 +158,7 @@ class _Ascii:
                     ) from None
             self._line += 1
         if numbers and max(map(abs, numbers)) > MAX_PS:
-            raise MisuseError(f"{self._path}: a time before line {self._line} does not fit in int64 picoseconds")
+            raise MisuseError(f"{self._path}: a time before line {self._line} is outside +-2**61 ps (26.7 days)")
         return TagBlock(as_int64("t_ps", numbers), np.full(len(numbers), self._channel, np.uint8))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from qnode.tags._arrays import Int64, UInt8
+from qnode.tags._arrays import MAX_PS, Int64, UInt8
 from qnode.tags._jit import kernel
 
 __all__ = ["combinations", "correlate", "correlate_across", "pairs", "pairs_across"]
@@ -21,13 +21,16 @@ U = np.uint64
 
 @kernel
 def _collect(t_ps: Int64, begin: int, end: int, reach: int, near: npt.NDArray[np.uint32]) -> tuple[int, int]:
-    """Offsets i of tags with t[i + 1] - t[i] < reach into ``near``; (how many, negative if the times go back)."""
+    """Offsets i of tags with t[i + 1] - t[i] < reach into ``near``; (how many, bits of all steps and times).
+
+    In the bits, 62 or 63 is set when a step is negative or a time outside +-2**61: with both clear no step has wrapped.
+    """
     found = U(0)
     back = np.int64(0)
     times = t_ps[begin : end + 1]
     for i in range(end - begin):
         delay = times[i + 1] - times[i]
-        back |= delay
+        back |= delay | (times[i] + MAX_PS)
         near[found] = i
         found += U(delay < reach)
     return found, back  # type: ignore[return-value]  # numba's integers are numpy's
@@ -77,7 +80,7 @@ def correlate(
                 delay = t_ps[j] - time
                 if delay >= reach:
                     break
-    return int(back)
+    return -1 if back >> 62 else 0
 
 
 @kernel
@@ -132,7 +135,7 @@ def pairs(t_ps: Int64, channel: UInt8, window: int, counts: Int64) -> int:
                 j += U(1)
                 if j >= size or t_ps[j] - time >= window:
                     break
-    return int(back)
+    return -1 if back >> 62 else 0
 
 
 @kernel

@@ -31,11 +31,18 @@ def t2(
     wrap: int,
     counted: bool,
     unit_ps: int,
+    limit: int,
     t_ps: Int64,
     channel: UInt8,
 ) -> tuple[int, int]:
-    """Fill the outputs; returns (number of tags, overflow so far in units of time)."""
+    """Fill the outputs; returns (number of tags, overflow so far in units of time).
+
+    (-1, ..) when a time comes near ``limit``, beyond which times are refused.
+    """
     count = 0
+    limit -= np.int64(TIME)
+    if overflow > limit:
+        return -1, overflow
     for begin in range(0, records.size, CHUNK):
         part = records[begin : min(begin + CHUNK, records.size)]
         size = part.size
@@ -55,6 +62,8 @@ def t2(
             time, field = np.int64(part[i] & TIME), part[i] >> FIELD
             if field == OVERFLOW:
                 overflow += wrap * (int(time) if counted and time > 0 else 1)
+                if overflow > limit:
+                    return -1, overflow
                 continue
             t_ps[count] = (overflow + time) * unit_ps
             channel[count] = SYNC + (field & LOW) if field >= SPECIAL else field + ONE

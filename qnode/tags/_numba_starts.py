@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qnode.tags._arrays import Int64, UInt8
+from qnode.tags._arrays import MAX_PS, Int64, UInt8
 from qnode.tags._jit import kernel
 
 __all__ = ["rounds"]
@@ -43,7 +43,7 @@ def rounds(
         ties = np.int64(0)
         for i in range(times.size - 1):
             step = times[i + 1] - times[i]
-            back |= step
+            back |= step | (times[i] + MAX_PS)  # bits 62 and 63: goes back, or a time so far that a step wraps
             ties |= np.int64(step == 0) & np.int64(numbers[i + 1] == sync_channel)
         after_tie, careful = careful, ties != 0
         windows = (first_open, period, attempts, width, first, bin_width, bins)
@@ -51,7 +51,7 @@ def rounds(
             _careful(t_ps, channel, begin, end, sync_channel, bits, state, windows, counts, patterns)
         else:
             _plain(t_ps[begin:end], channel[begin:end], sync_channel, bits, state, windows, counts, patterns)
-    return int(back)
+    return -1 if back >> 62 else 0
 
 
 @kernel

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from qnode.errors import MisuseError
 from qnode.tags._arrays import Int64, UInt8, as_times
 from qnode.tags._backend import Backend, use_numba
-from qnode.tags._block import TagBlock
+from qnode.tags._block import NEVER_PS, TagBlock
 from qnode.tags._pieces import Cutter, Tail, check_channel
 
 __all__ = ["DeadTime", "Delay", "dead_time", "delay", "merge"]
@@ -105,17 +105,18 @@ class Delay:
         gaps = np.stack(
             [_shifted(block.gaps[:, 0], self._earliest), _shifted(block.gaps[:, 1], self._latest)], axis=1
         )
-        return TagBlock(t_ps[:safe], channel[:safe], gaps, block.overflow)
+        return TagBlock(t_ps[:safe], channel[:safe], gaps, block.overflow).checked()
 
     def finish(self) -> TagBlock:
         """What still waited."""
         held, self._held = self._held, TagBlock.from_arrays([], [])
-        return held
+        return held.checked()
 
 
 def _shifted(edges_ps: Int64, shift_ps: int) -> Int64:
     """Edges of gaps moved; one that never ends stays so."""
-    return np.where(edges_ps == 2**63 - 1, edges_ps, edges_ps + shift_ps)
+    never = edges_ps == NEVER_PS
+    return np.where(never, edges_ps, np.where(never, 0, edges_ps) + shift_ps)
 
 
 def delay(block: TagBlock, delays_ps: Mapping[int, int]) -> TagBlock:

@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64, UInt8
+from qnode.tags._arrays import MAX_PS, Int64, UInt8
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import TagBlock
 
@@ -40,6 +40,7 @@ __all__ = ["SYNC_CHANNEL", "PtuDecoder", "PtuHeader", "read_header", "write_t2"]
 
 MAGIC = b"PQTTTR\0\0"
 SYNC_CHANNEL = 200
+MAX_UNIT_S = 1e6
 
 Words = npt.NDArray[np.uint32]
 
@@ -111,10 +112,22 @@ def read_header(file: BinaryIO, path: Path) -> PtuHeader:
     if kind not in RECORD_TYPES:
         shown = f"0x{kind:08x}" if isinstance(kind, int) else "missing"
         raise MisuseError(f"{path}: the record type is {shown}", hint="time-tagged records T2 and T3 are read here")
-    unit = float(tags.get("MeasDesc_GlobalResolution", 0)) * 1e12
-    if unit <= 0:
+    unit, dtime = (_seconds(tags, f"MeasDesc_{name}", path) for name in ("GlobalResolution", "Resolution"))
+    if not unit:
         raise MisuseError(f"{path}: MeasDesc_GlobalResolution is missing or 0")
-    return PtuHeader(tags, file.tell(), RECORD_TYPES[kind], unit, float(tags.get("MeasDesc_Resolution", 0)) * 1e12)
+    return PtuHeader(tags, file.tell(), RECORD_TYPES[kind], unit * 1e12, dtime * 1e12)
+
+
+def _seconds(tags: dict[str, Any], name: str, path: Path) -> float:
+    """A length of time of the header; 0 when it is not there.
+
+    Raises:
+        MisuseError: it is no number of seconds, or none of an instrument.
+    """
+    found = tags.get(name, 0)
+    if not isinstance(found, (int, float)) or not 0 <= found < MAX_UNIT_S:
+        raise MisuseError(f"{path}: {name} is {found!r}, no length of time in seconds", hint="is the header damaged?")
+    return float(found)
 
 
 def _value(file: BinaryIO, kind: int, value: bytes) -> Any:
@@ -147,24 +160,58 @@ class PtuDecoder:
         self._overflow = 0  # in units of time (T2) or of syncs (T3)
         self._held = TagBlock.from_arrays([], [])  # T3: tags of the last sync, which the next record may precede
         self._last_sync = 0
+        self._done = 0  # records
+        # in units of time (T2) or of syncs (T3); a unit may be tiny
+        self._limit = int(min(MAX_PS / header.unit_ps, MAX_PS))
 
     def decode(self, records: Words) -> TagBlock:
-        """Tags of the next records; in T3 those from the last sync on wait for what comes."""
+        """Tags of the next records; in T3 those from the last sync on wait for what comes.
+
+        Raises:
+            MisuseError: a time beyond 2**61 ps; names the record.
+        """
+        block = self._decode(records)
+        self._done += records.size
+        return block
+
+    def _decode(self, records: Words) -> TagBlock:
         kind = self._header.records
         if self._numba and not kind.t3 and not kind.picoharp and self._whole:
             from qnode.tags._numba_ptu import t2 as kernel
 
             t_ps, channel = np.empty(records.size, np.int64), np.empty(records.size, np.uint8)
-            count, self._overflow = kernel(
-                records, self._overflow, kind.wrap, kind.counted, self._whole, t_ps, channel
+            count, overflows = kernel(
+                records, self._overflow, kind.wrap, kind.counted, self._whole, self._limit, t_ps, channel
             )
-            return TagBlock(t_ps[:count], channel[:count])
+            if count >= 0:  # else near the end of what int64 holds: looked at record by record
+                self._overflow = overflows
+                return TagBlock(t_ps[:count], channel[:count])
         time, dtime, channel, overflow = _fields(records, kind)
-        time = self._overflow + np.cumsum(overflow * kind.wrap) + time
+        wraps = np.cumsum(overflow)
+        self._refuse_far(wraps > (self._limit - self._overflow) // kind.wrap)
+        time = self._overflow + wraps * kind.wrap + time
         self._overflow += int(overflow.sum()) * kind.wrap
         used = overflow == 0
-        time, block = time[used], TagBlock(self._scaled(time[used], dtime[used]), channel[used])
+        # first roughly, so that the exact product below fits in int64
+        self._refuse_far(used & (time * self._header.unit_ps + dtime * self._header.dtime_ps >= 2 * MAX_PS))
+        t_ps = self._scaled(time, dtime)
+        self._refuse_far(used & (t_ps >= MAX_PS))
+        time, block = time[used], TagBlock(t_ps[used], channel[used])
         return self._in_order(time, block) if kind.t3 else block
+
+    def _refuse_far(self, far: npt.NDArray[np.bool_]) -> None:
+        """Refuse records whose times are too far.
+
+        Raises:
+            MisuseError: there is one; names the first.
+        """
+        if bool(far.any()):
+            number = self._done + int(np.argmax(far))
+            raise MisuseError(
+                f"record {number}: the time passes 2**61 ps (26.7 days)",
+                hint="are the records damaged, or the resolution in the header?",
+                record=number,
+            )
 
     def finish(self) -> TagBlock:
         """What waited."""

@@ -14,12 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int32, Int64, UInt8, as_channel, as_int, as_int64, as_times, same_length, unsorted_at
+from qnode.tags._arrays import (
+    MAX_PS,
+    Int32,
+    Int64,
+    UInt8,
+    as_channel,
+    as_int,
+    as_int64,
+    as_times,
+    refuse_far,
+    same_length,
+    unsorted_at,
+)
 from qnode.tags._backend import Backend, use_numba
 
 __all__ = ["Clicks", "Patterns", "WindowTrain", "click_patterns", "fold", "fold_relative"]
-
-MAX_SPAN_PS = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,8 @@ class WindowTrain:
                 f"width_ps {self.width_ps} does not fit the period of {self.period_ps} ps",
                 hint="give 0 < width_ps <= period_ps: windows don't overlap",
             )
-        if self.first_open_ps + self.period_ps * self.attempts > MAX_SPAN_PS:
-            raise MisuseError(f"{self.attempts} attempts of {self.period_ps} ps do not fit in int64 picoseconds")
+        if self.first_open_ps + self.period_ps * self.attempts > MAX_PS:
+            raise MisuseError(f"{self.attempts} attempts of {self.period_ps} ps reach beyond 2**61 ps (26.7 days)")
 
     @property
     def end_ps(self) -> int:
@@ -111,6 +121,7 @@ def fold(
     """
     times, channels = as_int64("t_ps", t_ps), as_channel(channel)
     same_length(t_ps=times, channel=channels)
+    refuse_far("t_ps", times)
     syncs = as_times("sync_t_ps", sync_t_ps, strict=True)
     if use_numba(backend):
         from qnode.tags._numba_rounds import fold as kernel

@@ -213,6 +213,8 @@ def test_t3_does_not_depend_on_the_block(
         (b"PQTTTR\0\0" + b"1.0.00\0\0" + b"x" * 20, "the header ends at byte 16"),
         (ptu_header(0x00010209, 1e-12, 0), "the record type is 0x00010209"),
         (ptu_header(0x00010207, 0, 0), "MeasDesc_GlobalResolution is missing or 0"),
+        (ptu_header(0x00010207, float("nan"), 0), "bad.ptu: MeasDesc_GlobalResolution is nan, no length of time"),
+        (ptu_header(0x00010307, 1e-9, float("inf")), "bad.ptu: MeasDesc_Resolution is inf, no length of time"),
     ],
 )
 def test_bad_ptu_headers_say_where(tmp_path: Path, content: bytes, text: str) -> None:
@@ -220,6 +222,45 @@ def test_bad_ptu_headers_say_where(tmp_path: Path, content: bytes, text: str) ->
     path.write_bytes(content)
     with pytest.raises(MisuseError, match=text):
         read_tags(path)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize(
+    ("record_type", "unit_ps", "overflows", "wrap"),
+    [  # the most overflows that one record stands for, and how many units each of them is
+        (0x00010207, 1, 2**25 - 1, 2**25),
+        (0x00010207, 25, 2**25 - 1, 2**25),
+        (0x00010207, 25.5, 2**25 - 1, 2**25),
+        (0x00010307, 10**9, 1023, 1024),
+    ],
+)
+def test_ptu_times_that_leave_the_reach_name_the_record(
+    tmp_path: Path, record_type: int, unit_ps: float, overflows: int, wrap: int, backend: Backend
+) -> None:
+    one = 127 << 25 | overflows
+    allowed = int(2**61 // (unit_ps * overflows * wrap))
+    good = [one] * allowed + [7]
+    path = tmp_path / "long.ptu"
+    for words, fits in ((good, True), ([one] * 5 * allowed + [7], False), ([one] * 100_000 + [7], False)):
+        path.write_bytes(
+            ptu_header(record_type, unit_ps * 1e-12, 1e-12, len(words)) + struct.pack(f"<{len(words)}I", *words)
+        )
+        if fits:
+            assert read_tags(path, backend=backend).t_ps[0] > 2**60
+            continue
+        with pytest.raises(MisuseError, match=rf"long.ptu: record {allowed}: the time passes 2\*\*61 ps"):
+            read_tags(path, backend=backend)
+
+
+def test_a_ptu_tag_itself_may_leave_the_reach(tmp_path: Path) -> None:
+    # 2**61 ps are 2**61 / 2**25 = 2**36 overflows: 2048 records of 2**25 - 1, one of 2047, and one more
+    words = [127 << 25 | 2**25 - 1] * 2048 + [127 << 25 | 2047, 2**25 - 1, 127 << 25 | 1, 0]
+    path = tmp_path / "long.ptu"
+    path.write_bytes(ptu_header(0x00010207, 1e-12, 1e-12) + struct.pack("<2052I", *words))
+    with pytest.raises(MisuseError, match="long.ptu: record 2051: the time passes"):
+        read_tags(path)
+    path.write_bytes(ptu_header(0x00010207, 1e-12, 1e-12) + struct.pack("<2050I", *words[:2050]))
+    assert read_tags(path).t_ps.tolist() == [2**61 - 1]
 
 
 @pytest.mark.parametrize(
@@ -412,7 +453,7 @@ def test_idq_with_references(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match=r"whose period is not given - pass ref_period_ps \(--ref-period-ps\)"):
         read_tags(path, "idq_u64_ref")
     path.write_bytes(struct.pack("<2Q", 2**50, 0))
-    with pytest.raises(MisuseError, match="reference 1125899906842624 x 10000 ps does not fit in int64"):
+    with pytest.raises(MisuseError, match="reference 1125899906842624 x 10000 ps is outside"):
         read_tags(path, "idq_u64_ref", ref_period_ps=10_000)
 
 
@@ -615,7 +656,7 @@ def test_what_a1_cannot_hold_is_refused(tmp_path: Path) -> None:
 def test_ascii_numbers_that_do_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "x_C1.txt"
     path.write_text(f"1\n{2**63}\n")
-    with pytest.raises(MisuseError, match=r"x_C1.txt: a time before line 3 does not fit"):
+    with pytest.raises(MisuseError, match=r"x_C1.txt: a time before line 3 is outside"):
         read_tags(path)
 
 
