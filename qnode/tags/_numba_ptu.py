@@ -40,8 +40,8 @@ def t2(
     (-1, ..) when a time comes near ``limit``, beyond which times are refused.
     """
     count = 0
-    limit -= np.int64(TIME)
-    if overflow > limit:
+    last = limit - np.int64(TIME)
+    if overflow > last:
         return -1, overflow
     for begin in range(0, records.size, CHUNK):
         part = records[begin : min(begin + CHUNK, records.size)]
@@ -62,7 +62,7 @@ def t2(
             time, field = np.int64(part[i] & TIME), part[i] >> FIELD
             if field == OVERFLOW:
                 overflow += wrap * (int(time) if counted and time > 0 else 1)
-                if overflow > limit:
+                if overflow > last:
                     return -1, overflow
                 continue
             t_ps[count] = (overflow + time) * unit_ps

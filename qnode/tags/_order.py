@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qnode.errors import MisuseError
-from qnode.tags._arrays import Int64, UInt8, as_times
+from qnode.tags._arrays import Int64, UInt8, as_int, as_times
 from qnode.tags._backend import Backend, use_numba
 from qnode.tags._block import NEVER_PS, TagBlock
 from qnode.tags._pieces import Cutter, Tail, check_channel
@@ -65,6 +65,17 @@ def _merge_two(t_a: Int64, channel_a: UInt8, t_b: Int64, channel_b: UInt8, backe
     return t_ps[order], channel[order]
 
 
+def _by_channel(name: str, values: Mapping[int, int]) -> Mapping[int, int]:
+    """The values by channel.
+
+    Raises:
+        MisuseError: no mapping.
+    """
+    if not isinstance(values, Mapping):
+        raise MisuseError(f"{name} is {values!r}", hint="give picoseconds by channel, for example {1: 500}")
+    return values
+
+
 class Delay:
     """Shift channels of a stream in time; what may still be overtaken waits for the next block.
 
@@ -72,12 +83,13 @@ class Delay:
         delays_ps: picoseconds to add, by channel; others stay.
 
     Raises:
-        MisuseError: a channel out of range, or a shift beyond 2**50 ps.
+        MisuseError: a channel out of range, a shift that is no integer or beyond 2**50 ps.
     """
 
     def __init__(self, delays_ps: Mapping[int, int]) -> None:
         self._table = np.zeros(256, np.int64)
-        for channel, shift in delays_ps.items():
+        for channel, value in _by_channel("delays_ps", delays_ps).items():
+            shift = as_int(f"delay of channel {channel}", value)
             if abs(shift) > 1 << 50:
                 raise MisuseError(f"delay of channel {channel} is {shift} ps", hint="stay within 2**50 ps (19 min)")
             self._table[check_channel(channel)] = shift
@@ -144,12 +156,13 @@ class DeadTime:
         backend: see `qnode.tags`.
 
     Raises:
-        MisuseError: a channel out of range or a negative dead time.
+        MisuseError: a channel out of range, a dead time that is no integer or negative.
     """
 
     def __init__(self, dead_ps: Mapping[int, int], *, extending: bool = False, backend: Backend = "auto") -> None:
         self._table = np.zeros(256, np.int64)
-        for channel, dead in dead_ps.items():
+        for channel, value in _by_channel("dead_ps", dead_ps).items():
+            dead = as_int(f"dead time of channel {channel}", value)
             if not 0 <= dead <= 1 << 50:
                 raise MisuseError(f"dead time of channel {channel} is {dead} ps", hint="give 0 .. 2**50 ps")
             self._table[check_channel(channel)] = dead

@@ -31,6 +31,8 @@ __all__ = ["coincidences_of_files", "correlate_files", "g2_of_files", "start_mul
 
 PART_TAGS = 1 << 22
 TASK_TIMEOUT_S = 3600.0
+CONNECT_TIMEOUT_S = 10.0
+WORKERS_TIMEOUT_S = 30.0
 
 _Counter = Correlator | G2Counter | CoincidenceCounter | RoundCounter
 
@@ -125,8 +127,10 @@ def _parts(paths: Sequence[str | Path], reach_ps: int, part_tags: int) -> list[_
     """Share out the row groups of files that follow each other in time.
 
     Raises:
-        MisuseError: no file, no whole Parquet file, or files that overlap in time.
+        MisuseError: no list of files, no whole Parquet file, or files that overlap in time.
     """
+    if isinstance(paths, (str, Path)):
+        raise MisuseError(f"paths is {str(paths)!r}, no list of files", hint=f'give ["{paths}"]')
     if not paths:
         raise MisuseError("no files", hint="give one or more Parquet files of tags")
     groups: list[_Group] = []
@@ -199,11 +203,27 @@ def _map_on_cluster(count: Callable[[_Part], list[Int64]], parts: list[_Part], a
     except ImportError:
         raise MisuseError("dask.distributed is not installed", hint="pip install 'qnode[cluster]'") from None
     try:
-        client = distributed.Client(address, timeout=10)
+        client = distributed.Client(address, timeout=CONNECT_TIMEOUT_S)
     except (OSError, TimeoutError) as error:
         raise MisuseError(f"no scheduler answers at {address}: {error}") from None
+    except ValueError as error:
+        raise MisuseError(f"scheduler {address!r}: {error}", hint="give tcp://HOST:PORT") from None
     with client:
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_TIMEOUT_S)
+        except TimeoutError:
+            raise MisuseError(
+                f"the scheduler at {address} has had no worker for {WORKERS_TIMEOUT_S:g} s",
+                hint=f"start some: dask worker {address}",
+            ) from None
         futures = client.map(count, parts, pure=False)
+        try:
+            distributed.wait(futures, timeout=TASK_TIMEOUT_S)
+        except TimeoutError:
+            raise MisuseError(
+                f"the workers of the scheduler at {address} were not done after {TASK_TIMEOUT_S:g} s",
+                hint="are they still there? Give it more of them",
+            ) from None
         results: list[list[Int64]] = client.gather(futures)
         return results
 
@@ -293,5 +313,6 @@ def coincidences_of_files(
     Raises:
         MisuseError: as `correlate_files`, or a bad set or window.
     """
-    question = _Question("coincidences", tuple(map(tuple, sets)), None, window_ps, backend)
+    checked = CoincidenceCounter(sets, window_ps, backend=backend).sets
+    question = _Question("coincidences", checked, None, window_ps, backend)
     return _ask(question, paths, scheduler, part_tags)[0]

@@ -257,7 +257,7 @@ def test_a_ptu_tag_itself_may_leave_the_reach(tmp_path: Path) -> None:
     words = [127 << 25 | 2**25 - 1] * 2048 + [127 << 25 | 2047, 2**25 - 1, 127 << 25 | 1, 0]
     path = tmp_path / "long.ptu"
     path.write_bytes(ptu_header(0x00010207, 1e-12, 1e-12) + struct.pack("<2052I", *words))
-    with pytest.raises(MisuseError, match="long.ptu: record 2051: the time passes"):
+    with pytest.raises(MisuseError, match=r"long.ptu: record 2051: the time passes"):
         read_tags(path)
     path.write_bytes(ptu_header(0x00010207, 1e-12, 1e-12) + struct.pack("<2050I", *words[:2050]))
     assert read_tags(path).t_ps.tolist() == [2**61 - 1]

@@ -149,8 +149,37 @@ def test_a_local_cluster_of_two_workers_gives_the_same_bits(tmp_path: Path) -> N
     np.testing.assert_array_equal(there.expected, here.expected)
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_scheduler_without_workers_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="pip install 'qnode[cluster]'")
+    monkeypatch.setattr("qnode.tags._partitions.WORKERS_TIMEOUT_S", 0.2)
+    paths, _ = archive(tmp_path, [50] * 4, [])
+    with distributed.LocalCluster(
+        n_workers=0, processes=False, protocol="tcp", dashboard_address=None, silence_logs=50
+    ) as cluster:
+        address = cluster.scheduler_address
+        with pytest.raises(
+            MisuseError, match=rf"the scheduler at {address} has had no worker for 0.2 s - start some"
+        ):
+            g2_of_files(paths, 1, 2, AXIS, scheduler=address)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("address", ["xyz://127.0.0.1:1", "tcp://127.0.0.1"])
+def test_addresses_that_cannot_be(tmp_path: Path, address: str) -> None:
+    pytest.importorskip("distributed", reason="pip install 'qnode[cluster]'")
+    paths, _ = archive(tmp_path, [50] * 4, [])
+    with pytest.raises(MisuseError, match=rf"scheduler '{address}': .* - give tcp://HOST:PORT"):
+        g2_of_files(paths, 1, 2, AXIS, scheduler=address)
+
+
 def test_what_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
     paths, _ = archive(tmp_path, [50] * 4, [])
+    for name in (paths[0], str(paths[0])):
+        with pytest.raises(MisuseError, match=r"one.parquet', no list of files - give \["):
+            g2_of_files(name, 1, 2, AXIS)  # type: ignore[arg-type]  # what the test is about
+    with pytest.raises(MisuseError, match="1 is no set of channels"):
+        coincidences_of_files(paths, [1, 2], 10)  # type: ignore[list-item]  # what the test is about
     with pytest.raises(MisuseError, match="no files"):
         correlate_files([], 1, 2, AXIS)
     with pytest.raises(MisuseError, match=r"one.parquet \(row group 0\) starts at"):

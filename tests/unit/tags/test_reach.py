@@ -122,7 +122,7 @@ def test_what_a_delay_or_a_clock_moves_out_of_reach_is_refused() -> None:
         ClockModel(skew=1e-3).apply(last)
     assert ClockModel(9).apply(last).t_ps.tolist() == [9, FAR - 1]
     pulses = TagBlock.from_arrays([0, 10**12, 2 * 10**12], [4, 4, 4])
-    with pytest.raises(MisuseError, match="lab time of a pulse = .* is outside"):
+    with pytest.raises(MisuseError, match=r"lab time of a pulse = .* is outside"):
         PpsClock(4, FAR - 10**12).feed(pulses)
     late = TagBlock.from_arrays([0, 10**12, 10**12 + FAR // 2], [4, 4, 1])
     with pytest.raises(MisuseError, match="outside"):
@@ -137,3 +137,26 @@ def test_gaps_reach_as_far_as_times_and_may_never_end() -> None:
     never = TagBlock.from_arrays([0], [1], gaps=[(-5, 2**63 - 1)])
     assert ClockModel(7, 1e-4, -(10**6)).apply(never).gaps.tolist() == [[-5 + 7 + 100, 2**63 - 1]]
     assert np.array_equal(Delay({1: 3}).feed(never).gaps, [[-5, 2**63 - 1]])
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: DeadTime({1: 5.5}), "dead time of channel 1 is 5.5, no integer"),
+        (lambda: DeadTime({1: "x"}), "dead time of channel 1 is 'x', no integer"),
+        (lambda: DeadTime("x"), "dead_ps is 'x'"),
+        (lambda: Delay({1: 5.7}), "delay of channel 1 is 5.7, no integer"),
+        (lambda: Delay({1: float("nan")}), "delay of channel 1 is nan, no integer"),
+        (lambda: PpsClock(4, period_ps=1e12), "period_ps is 1000000000000.0, no integer"),
+        (lambda: PpsClock(4, first_label_ps=0.5), "first_label_ps is 0.5, no integer"),
+        (lambda: PpsClock(4, tolerance="a"), "tolerance is 'a', no number"),
+        (lambda: coincidences([1], [1], [1, 2], 5), "1 is no set of channels"),
+        (lambda: ClockModel(2**70), "offset_ps = 1180591620717411303424 ps is outside"),
+        (lambda: ClockModel(0, "a"), "skew is 'a', no number"),
+        (lambda: ClockModel(0, float("nan")), "skew is nan"),
+    ],
+)
+def test_wrong_types_are_refused_in_one_line(make: Callable[[], Any], text: str) -> None:
+    with pytest.raises(MisuseError, match=text) as caught:
+        make()
+    assert "\n" not in str(caught.value)
