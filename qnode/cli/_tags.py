@@ -72,6 +72,17 @@ def _watched(file: TagFile, progress: Progress) -> Iterator[TagBlock]:
     progress.update(task, completed=file.size_bytes)
 
 
+def _end_marked(file: TagFile, blocks: Iterable[TagBlock]) -> Iterator[TagBlock]:
+    """The blocks of a file; of a truncated one its end is a gap, so that what is made of it does not look whole."""
+    after_ps = 0
+    for block in blocks:
+        if len(block):
+            after_ps = int(block.t_ps[-1]) + 1
+        yield block
+    if file.truncation:
+        yield TagBlock.from_arrays([], [], gaps=[(after_ps, 2**63 - 1)])
+
+
 def _open(files: list[Path], source: Source) -> list[TagFile]:
     return [
         open_tags(path, source.format, channel=source.channel, ref_period_ps=source.ref_period_ps) for path in files
@@ -229,12 +240,15 @@ def convert(
         yield shift.finish()
 
     with _progress() as progress:
-        watched = [_watched(file, progress) for file in sources]
+        watched = [_end_marked(file, _watched(file, progress)) for file in sources]
         blocks = merge_files(watched) if len(watched) > 1 else watched[0]
         model = _clock(*clock)
         if model is not None:
             blocks = apply_clock(blocks, model)
-        written = write_tags(out, chosen(shifted(blocks) if delays else blocks), to, lossy=lossy)
+        try:
+            written = write_tags(out, chosen(shifted(blocks) if delays else blocks), to, lossy=lossy)
+        except OSError as error:
+            raise MisuseError(f"{out} can't be written: {error.strerror or error}") from None
     _report_truncated(sources)
     left_out = chosen_tags - written
     if lossy and (gaps or left_out):

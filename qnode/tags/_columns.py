@@ -176,7 +176,7 @@ def arrow_truncation(file: BinaryIO) -> tuple[int, str]:
     rest = file.seek(0, io.SEEK_END) - whole
     if rest:
         return rest, f"{rest} bytes after the last whole batch were left out"
-    return 0, "the stream has no end mark: it is still being written, or was cut between two batches"
+    return 0, "the stream has no end mark: it is still being written, or was cut: tags after the last may be missing"
 
 
 def arrow_gaps(file: BinaryIO, path: Path) -> Int64:

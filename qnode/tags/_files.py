@@ -65,7 +65,7 @@ class TagFile:
         backend: see `qnode.tags`.
 
     Raises:
-        MisuseError: no such file, a format that can't be told or read.
+        MisuseError: no such file, one that can't be read, a format that can't be told or read.
     """
 
     def __init__(
@@ -81,7 +81,12 @@ class TagFile:
         self.path = Path(path)
         if not self.path.is_file():
             raise MisuseError(f"{self.path} is no file")
-        self.format = format or _format_of(self.path)
+        try:
+            with self.path.open("rb") as file:
+                start = file.read(8)
+        except OSError as error:
+            raise MisuseError(f"{self.path} can't be read: {error.strerror or error}") from None
+        self.format = format or _format_of(self.path, start)
         if self.format not in FILE_FORMATS:
             raise MisuseError(f"unknown tag format {self.format!r}", hint="known: " + ", ".join(FILE_FORMATS))
         self.size_bytes = self.path.stat().st_size
@@ -193,9 +198,7 @@ class TagFile:
         self.truncation = f"{cut_bytes} bytes after the last whole record were left out" if cut_bytes else ""
 
 
-def _format_of(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(8)
+def _format_of(path: Path, start: bytes) -> str:
     if start == _ptu.MAGIC:
         return "ptu"
     if start[:4] == b"PAR1":
@@ -350,6 +353,8 @@ def write_tags(
     """
     target = Path(path)
     name = format or BY_SUFFIX.get(target.suffix.lower(), "")
+    if not target.parent.is_dir():
+        raise MisuseError(f"{target} can't be written: there is no folder {target.parent}")
     if name not in WRITABLE:
         raise MisuseError(f"{target}: can't write {name or 'this ending'!r}", hint="known: " + ", ".join(WRITABLE))
     parts = _in_order([blocks] if isinstance(blocks, TagBlock) else blocks, target)

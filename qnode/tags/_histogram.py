@@ -2,7 +2,8 @@
 
 Definitions as in `qnode.tags.fold`: a tag belongs to the last sync at or before it (a tag at the very time
 of a sync belongs to that sync, whatever their order in the stream) and is used once. A round that a gap
-touches is left out from its gap on, and counted as interrupted.
+touches is counted as interrupted; of its windows those before the one of its last click before the gap are counted (all
+clicks in the histogram), the window of that click and all after it are not: whether it was complete can't be told.
 """
 
 from __future__ import annotations

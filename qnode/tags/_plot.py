@@ -29,8 +29,19 @@ def _axes(axes: Axes | None) -> Axes:
 
 
 def _save(axes: Axes, path: str | Path | None) -> Axes:
+    """Save the picture where there is a path.
+
+    Raises:
+        MisuseError: an ending that no picture has, or the file can't be written.
+    """
     if path is not None:
-        axes.figure.canvas.print_figure(path)
+        endings = sorted(axes.figure.canvas.get_supported_filetypes())
+        if Path(path).suffix[1:].lower() not in endings:
+            raise MisuseError(f"{path}: no picture ends so", hint="known: " + ", ".join(endings))
+        try:
+            axes.figure.canvas.print_figure(path)
+        except OSError as error:
+            raise MisuseError(f"{path} can't be written: {error.strerror or error}") from None
     return axes
 
 

@@ -208,8 +208,9 @@ class Recorder:
         """Write what waits, end the file, stop the thread.
 
         What a slow disk does not take within ``timeout_s`` wall seconds is still pending in the state that is given;
-        the thread goes on with it. What a failing disk does not take within a second is counted as dropped and stays
-        out of the file, as does the mark of a gap at its end; such a file has no end mark.
+        the thread goes on with it. What a failing disk does not take within a second is counted as dropped and marked as
+        a gap at the file's end, also inside the reserve; where not even that fits, the file has no end mark, which its
+        readers report.
         """
         with self._ready:
             if self._hopeless_s is None:
@@ -246,11 +247,11 @@ class Recorder:
         try:
             while (batch := self._next_batch()) is not None:
                 if not self._store(batch):
+                    self._mark_the_end(batch)
                     break
-            else:
-                self._writer.close()
-                self._write(self._sink.take())
-        except OSError as error:  # only the end mark is missing: the file is whole without it
+            self._writer.close()
+            self._write(self._sink.take())
+        except OSError as error:  # the end mark is missing: that says of the file that its end may be, too
             self._set_alarm(f"{self.path}: {error}")
         except Exception as error:  # a fault of ours must not look like a disk that is idle
             self._dead = (
@@ -314,6 +315,27 @@ class Recorder:
         if relaxed and self._alarm:
             self._set_alarm("")
         return True
+
+    def _mark_the_end(self, batch: TagBlock) -> None:
+        """One gap over this batch and all that came after it: a few hundred bytes may fit where tags did not.
+
+        Raises:
+            OSError: not even that fits.
+        """
+        with self._ready:
+            lost = [batch, *self._pending]
+            self._dropped_tags += self._writing_tags + self._pending_tags
+            self._writing_tags = self._pending_tags = 0
+            self._pending.clear()
+            for block in lost:
+                self._overflow |= block.overflow
+                self._gaps += block.gaps.tolist()
+            first = next((int(block.t_ps[0]) for block in lost if len(block)), None)
+            if first is not None and self._last_ps is not None:
+                self._gaps.append([first, self._last_ps + 1])
+            end = self._marked(TagBlock.from_arrays([], []))
+        self._writer.write(end)
+        self._write(self._sink.take())
 
     def _lose(self, batch: TagBlock, why: str) -> None:
         """Count a batch as dropped; the next block that comes carries its time as a gap."""

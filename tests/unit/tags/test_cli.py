@@ -1,3 +1,4 @@
+import errno
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qnode.cli.tags import app
+from qnode.errors import MisuseError
 from qnode.tags import Axis, TagBlock, count_rates, g2, read_tags, start_multi_stop, write_tags
 from qnode.tags._columns import ArrowWriter
 
@@ -132,6 +134,42 @@ def test_info_says_that_a_spool_has_no_end(tmp_path: Path) -> None:
     assert document["tags"] == 1
     assert "no end mark" in document["truncated"]
     assert "truncated: the stream has no end mark" in call("info", path)[1]
+
+
+def test_what_is_made_of_a_truncated_file_says_so(ptu: Path, tmp_path: Path) -> None:
+    last_ps = int(read_tags(ptu).t_ps[-2])
+    ptu.write_bytes(ptu.read_bytes()[:-2])
+    whole, out = tmp_path / "whole_C3.bin", tmp_path / "run.parquet"
+    write_tags(whole, TagBlock.from_arrays([7, 2 * 10**10], [3, 3]))
+    for files in ((ptu,), (ptu, whole)):
+        assert "truncated, 2 bytes" in call("convert", *files, "-o", out)[1]
+        assert read_tags(out).gaps.tolist() == [[last_ps + 1, 2**63 - 1]]
+    text = tmp_path / "one_C1.txt"
+    assert "no place for it" in call("convert", ptu, "--keep", 1, "-o", text, code=2)[1]
+    call("convert", ptu, "--keep", 1, "-o", text, "--lossy")
+    assert len(read_tags(text)) > 9000
+
+
+def test_files_that_cannot_be_written_or_read_end_in_one_line(ptu: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nodir"
+    for words, text in (
+        (("plot", ptu, "-o", nowhere / "q.png"), "can't be written: No such file or directory"),
+        (("plot", ptu, "-o", tmp_path / "q.xyz"), "no picture ends so - known: "),
+        (("convert", ptu, "-o", nowhere / "q.parquet"), "can't be written: there is no folder"),
+        (("convert", ptu, "-o", "/dev/full/q.txt", "--keep", 1), "can't be written: there is no folder /dev/full"),
+    ):
+        error = call(*words, code=2)[1]
+        assert text in error.replace("\n", " ")
+        assert "Traceback" not in error
+
+
+def test_a_file_without_permission_is_named(ptu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(MisuseError, match=r"lab.ptu can't be read: Permission denied$"):
+        read_tags(ptu)
 
 
 def test_convert_counts_what_a_format_cannot_hold(tmp_path: Path) -> None:

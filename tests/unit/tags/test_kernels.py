@@ -527,3 +527,18 @@ def test_ties_of_tags_and_syncs_far_into_a_stream() -> None:
     numpy, numba = (round_statistics(t_ps, sparse, 4, train, axis, (1, 3), backend=b) for b in BACKENDS)
     np.testing.assert_array_equal(numba.histogram.counts, numpy.histogram.counts)
     np.testing.assert_array_equal(numba.patterns, numpy.patterns)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("width", [49, 98, 103, 107, 161, 187, 196, 197])
+def test_delays_on_the_very_edge_open_their_bin(width: int, backend: Backend) -> None:
+    """For these widths k * width * (1 / width) is below k in float64 for some k."""
+    bins = 2000
+    assert any(int(k * width * (1 / width)) < k for k in range(bins))
+    # a start, and stops on the edges and 1 ps before each: bin k has its own edge and the last picosecond of its own
+    stops = sorted({k * width for k in range(bins)} | {k * width - 1 for k in range(1, bins + 1)})
+    t_ps, channel = [0, *stops], [1] + [2] * len(stops)
+    found = correlate(t_ps, channel, 1, 2, Axis(0, width, bins), backend=backend)
+    assert found.counts.tolist() == [2] * bins
+    starts = start_multi_stop(t_ps, channel, 1, 2, Axis(0, width, bins), backend=backend)
+    assert starts.counts.tolist() == [2] * bins
