@@ -43,9 +43,10 @@ class CoincidenceCounter:
             raise MisuseError(f"window_ps is {window_ps}", hint="give 1 .. 2**50 ps")
         if not sets:
             raise MisuseError("no set of channels", hint="give for example [(1, 2)]")
-        for wanted in sets:
-            if not isinstance(wanted, (Sequence, np.ndarray)) or isinstance(wanted, str):
-                raise MisuseError(f"{wanted!r} is no set of channels", hint="give for example [(1, 2)]")
+        given: Sequence[object] = sets
+        for one in given:
+            if not isinstance(one, (tuple, list, np.ndarray)):
+                raise MisuseError(f"{one!r} is no set of channels", hint="give for example [(1, 2)]")
         self.sets = tuple(tuple(check_channel(channel) for channel in wanted) for wanted in sets)
         for wanted in self.sets:
             if not 2 <= len(wanted) <= 8 or len(set(wanted)) < len(wanted):

@@ -333,6 +333,7 @@ class Recorder:
             first = next((int(block.t_ps[0]) for block in lost if len(block)), None)
             if first is not None and self._last_ps is not None:
                 self._gaps.append([first, self._last_ps + 1])
+                self._lost = None  # lies in that
             end = self._marked(TagBlock.from_arrays([], []))
         self._writer.write(end)
         self._write(self._sink.take())

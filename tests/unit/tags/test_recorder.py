@@ -368,6 +368,40 @@ def test_a_reserve_of_free_space_is_left_to_others(tmp_path: Path, monkeypatch: 
     accounted(path, sent[:45])
 
 
+def test_a_disk_full_to_the_end_marks_its_gap_where_it_fits(tmp_path: Path) -> None:
+    """Batches of a thousand tags don't fit, the few hundred bytes of a gap and the end mark do."""
+
+    class Small(Disk):
+        def write(self, data: memoryview) -> int:
+            if not self.valve.is_set() and self.file.tell() + len(data) > 20_000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self.file.write(data)
+
+    disks: list[Small] = []
+
+    def small(path: Path) -> Small:
+        disks.append(Small(path))
+        return disks[0]
+
+    sent = blocks(8)
+    path = tmp_path / "run.arrow"
+    recorder = Recorder(path, batch_s=0.01, budget_bytes=4 * 9000, open_file=small)
+    recorder.put(sent[0])
+    wait_for(lambda: recorder.state.written_tags == 1000)
+    disks[0].valve.clear()
+    # the second is held back by the disk, the next wait in memory, the last don't fit there either
+    taken = [recorder.put(block) for block in sent[1:]]
+    assert taken[:1] + taken[-1:] == [True, False]
+    state = recorder.close()
+    assert "No space left" in state.alarm
+    found = read_tags(path)
+    assert found.gaps.tolist() == [[found.t_ps[-1] + 10, 79_991]]
+    assert state.written_tags == len(found)
+    assert state.written_tags + state.dropped_tags == 8000
+    accounted(path, sent)
+    assert archive_spool(path).gap is None
+
+
 def test_a_full_disk_does_not_hold_up_the_end(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "run.arrow", batch_s=0.01, reserve_bytes=1 << 60)
     recorder.put(blocks(1)[0])
