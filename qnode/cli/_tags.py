@@ -163,8 +163,11 @@ def info(files: list[Path], source: Source, as_json: bool) -> None:
 
 def _print(document: dict[str, Any]) -> None:
     duration_s = ((document["last_ps"] or 0) - (document["first_ps"] or 0)) / 1e12
+    console = Console()
+    # on its own line, whole: a path that is wrapped can't be copied
+    console.print(document["file"], soft_wrap=True, highlight=False, markup=False)
     table = Table(
-        title=f"{document['file']}: {document['format']}, {document['tags']} tags, {duration_s:.6g} s",
+        title=f"{document['format']}, {document['tags']} tags, {duration_s:.6g} s",
         title_justify="left",
     )
     for column in ("channel", "tags", "rate (1/s)"):
@@ -172,7 +175,7 @@ def _print(document: dict[str, Any]) -> None:
     for channel, row in document["channels"].items():
         rate = "" if row["rate_hz"] is None else f"{row['rate_hz']:.6g}"
         table.add_row(channel, str(row["tags"]), rate)
-    Console().print(table)
+    console.print(table)
     for start_ps, end_ps in document["gaps"]:
         say(f"gap from {start_ps} to {end_ps if end_ps < 2**63 - 1 else 'the end'} ps")
     if document["overflow"]:

@@ -12,7 +12,7 @@ from warnings import warn
 
 import numpy as np
 
-from qnode.errors import MisuseError
+from qnode.errors import InstrumentError, MisuseError
 from qnode.tags import _columns, _flat, _flat_write, _ptu
 from qnode.tags._arrays import Int64, as_times
 from qnode.tags._backend import Backend
@@ -187,10 +187,19 @@ class TagFile:
 
     def _read_flat(self, file: BinaryIO, tags: int) -> Iterator[TagBlock]:
         decode = _flat.flat_decoder(self.format, self.path, self._channel, self._ref_period_ps)
+
+        def decoded(data: bytes, last: bool) -> TagBlock:
+            try:
+                return decode(data, last)
+            except (MisuseError, InstrumentError) as error:
+                if str(self.path) in error.message:
+                    raise
+                raise type(error)(f"{self.path}: {error.message}", hint=error.hint, **error.context) from None
+
         while data := file.read(8 * tags):
             self.done_bytes = file.tell()
-            yield decode(data, False)
-        yield decode(b"", True)
+            yield decoded(data, False)
+        yield decoded(b"", True)
         self._note_truncation(decode.cut_bytes)
 
     def _note_truncation(self, cut_bytes: int) -> None:

@@ -64,7 +64,7 @@ def draw_histogram(
     """Counts by delay."""
     axes = _axes(axes)
     edges, unit = _steps(edges_ps)
-    axes.stairs(counts, edges)
+    axes.stairs(counts, edges, baseline=None)  # no fall to 0 at the ends, where nothing was counted
     axes.set(xlabel=f"{label} ({unit})", ylabel="counts a bin")
     return _save(axes, path)
 
@@ -86,7 +86,7 @@ def draw_g2(
     if not np.isfinite(values).any():
         raise MisuseError("there is no g2 to draw: one of the channels has no tags, or there is no live time")
     axes.stairs(values + errors, edges, baseline=values - errors, fill=True, alpha=0.3)
-    axes.stairs(values, edges)
+    axes.stairs(values, edges, baseline=None)
     axes.axhline(1, linestyle=":", linewidth=0.8, color="grey")
     axes.set(xlabel=f"delay ({unit})", ylabel="$g^{(2)}$", ylim=(0, None))
     return _save(axes, path)
@@ -102,7 +102,7 @@ def draw_rates(
     """Count rate of each channel by time."""
     axes = _axes(axes)
     for index, channel in enumerate(channels):
-        axes.stairs(rates_hz[:, index], edges_ps / 1e12, label=f"channel {channel}")
+        axes.stairs(rates_hz[:, index], edges_ps / 1e12, baseline=None, label=f"channel {channel}")
     axes.set(xlabel="time (s)", ylabel="rate (1/s)")
     axes.legend()
     return _save(axes, path)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from qnode.cli.tags import app
 from qnode.errors import MisuseError
-from qnode.tags import Axis, TagBlock, count_rates, g2, read_tags, start_multi_stop, write_tags
+from qnode.tags import Axis, Histogram, TagBlock, count_rates, g2, read_tags, start_multi_stop, write_tags
 from qnode.tags._columns import ArrowWriter
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -170,6 +170,31 @@ def test_a_file_without_permission_is_named(ptu: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(MisuseError, match=r"lab.ptu can't be read: Permission denied$"):
         read_tags(ptu)
+
+
+def test_a_long_path_stands_whole_on_its_line(tmp_path: Path) -> None:
+    folder = tmp_path / ("a_long_name_" * 15) / "[bold]"
+    folder.mkdir(parents=True)
+    write_tags(folder / "run.parquet", TagBlock.from_arrays([1, 2], [1, 1]))
+    assert str(folder / "run.parquet") in call("info", folder / "run.parquet")[0].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("x_C1.bin", b"\xff" * 8), ("x.qutag", b"\0" * 40 + b"\xff" * 10)], ids=["idq", "qutag"]
+)
+def test_errors_of_the_content_name_the_file(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    done = CliRunner().invoke(app, ["info", str(path)])
+    assert done.exit_code != 0
+    assert f"{path}: " in done.stderr
+    assert done.stderr.count(str(path)) == 1
+
+
+def test_curves_do_not_fall_to_zero_at_their_ends() -> None:
+    axes = Histogram(Axis(0, 10, 3), np.array([5, 6, 7])).plot()
+    (curve,) = axes.patches
+    assert curve.get_path().vertices[:, 1].min() == 5
 
 
 def test_convert_counts_what_a_format_cannot_hold(tmp_path: Path) -> None:
