@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import json
@@ -24,8 +25,6 @@ ROOT = Path(__file__).parents[1]
 TWO_NODES = ROOT / "config" / "two_nodes.yaml"
 
 _blocks = itertools.count(1)
-_held: list[socket.socket] = []
-"""Kept open until this process ends."""
 
 
 def _own_block() -> str:
@@ -38,7 +37,7 @@ def _own_block() -> str:
         except OSError:
             holder.close()
             continue
-        _held.append(holder)
+        atexit.register(holder.close)
         return block
 
 

@@ -24,6 +24,8 @@ from qnode.errors import QnodeError
 __all__ = ["Board"]
 
 POLL_S = 0.5
+SILENT_S = 6.0
+"""Wall time without an answer after which a site is said to give none."""
 BAR_COLUMNS = 72
 LINE_EVERY_S = 5.0
 """Where nothing can be written over, so often a line is enough."""
@@ -44,6 +46,7 @@ class Board:
         self._started_s = time.monotonic()
         self._steps: list[str] = []
         self._sites: dict[str, dict[str, Any] | None] = {}
+        self._heard_s: dict[str, float] = {}
         self._progress: Progress | None = None
         self._said_s = 0.0
         self._supervisor: Supervisor | None = None
@@ -87,15 +90,28 @@ class Board:
         """Ask nobody any more; the last answers stay."""
         if self._watcher is not None:
             self._watcher.cancel()
-        self.tell("instruments to their safe states, then all processes")
+        if self._supervisor is None:
+            self.tell("done; the lab was up before and stays up")
+        else:
+            self.tell("instruments to their safe states, then all processes")
 
     async def _watch(self, connection: LabConnection) -> None:
         """Until it is cancelled."""
         while True:
             with contextlib.suppress(QnodeError):
-                self._sites = await connection.statuses()
+                for site, answer in (await connection.statuses()).items():
+                    self._heard(site, answer)
             self._draw()
             await asyncio.sleep(POLL_S)
+
+    def _heard(self, site: str, answer: dict[str, Any] | None) -> None:
+        """Keep a last answer for a while: a busy computer is no broken one."""
+        now = time.monotonic()
+        if answer is not None:
+            self._heard_s[site] = now
+        elif now - self._heard_s.get(site, 0.0) < SILENT_S:
+            return
+        self._sites[site] = answer
 
     def _draw(self) -> None:
         if self._console.is_terminal:

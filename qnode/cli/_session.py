@@ -120,6 +120,7 @@ class Session:
         """How far the experiment is."""
         self._connection: LabConnection | None = None
         self._background: set[asyncio.Task[Any]] = set()
+        self._tell: Callable[[str], None] = lambda text: None
         self._deaths: list[str] = []
         """Processes of ours that ended unasked, in words."""
 
@@ -146,6 +147,7 @@ class Session:
         this = asyncio.current_task()
         assert this is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+        self._tell = display.tell
         async with (
             lab_up(
                 self.lab_path,
@@ -214,6 +216,7 @@ class Session:
         """A process died: end the plan now, with its name as the reason."""
         log_event("child died", child=child.name, how=child.how_ended)
         self._deaths.append(f"{child.name} died ({child.how_ended})")
+        self._tell(f"{self._deaths[-1]}; the run ends - see `qnode logs` and {self.folder}/log/{child.name}.out")
         task = asyncio.get_running_loop().create_task(self._abort(self._deaths[-1]))
         self._background.add(task)
         task.add_done_callback(self._background.discard)

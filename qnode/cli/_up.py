@@ -16,6 +16,8 @@ from qnode.labfile import Lab, load_world
 __all__ = ["lab_up"]
 
 SIMULATORS = "simulators"
+GUARD_S = 12.0
+"""Wall time for guards, which give up after 10 s what does not answer."""
 NOTHING_TO_DARKEN_S = 2.0
 """Wall time that daemons, and then their guards, get to leave when all instruments are gone."""
 OWN_S = 1.0
@@ -68,7 +70,7 @@ async def _stop(supervisor: Supervisor) -> None:
     daemons = [name for name in supervisor.children if name != SIMULATORS]
     if daemons:
         within_s = STOP_S if supervisor.children[SIMULATORS].pid is not None else NOTHING_TO_DARKEN_S
-        await supervisor.stop(daemons, within_s=within_s, guard_s=within_s)
+        await supervisor.stop(daemons, within_s=within_s, guard_s=max(within_s, GUARD_S))
     await supervisor.stop()
 
 

@@ -223,7 +223,9 @@ class InstrumentHost:
             return
         health = self.health[name]
         health.answered()
-        if self._streams(name) and health.state in ("connecting", "disconnected", "locked"):
+        gone = ("connecting", "disconnected", "locked") if self._streams(name) else ("disconnected",)
+        if health.state in gone:
+            # Who has answered a plan must not be connected anew, and so made dark, behind its back.
             health.found("ready")
 
     def _doubt(self, name: str, method: str, error: BaseException) -> None:

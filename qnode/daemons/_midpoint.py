@@ -42,7 +42,7 @@ READ_S = 0.02
 STALL_S = 40.0
 """Wall time without any progress, though all parties are heard, after which a plan is ended."""
 STEP_S = 30.0
-LEASE_S = 60.0
+LEASE_S = 15.0
 """Wall time for which a plan is played though nobody asks how it stands."""
 LOOK_S = 0.5
 """Wall time between two looks at who is still heard."""

@@ -161,9 +161,10 @@ class _Carrier:
         self._held: MicrowaveCarrier | None = None
 
     async def switch_on(self) -> None:
+        # Also where it is on already: somebody else may have tuned it at its front panel since the last plan.
+        await self._host.restore(self._name)
         held = await self._carrier()
         if not (held.output_on and held.iq_on):
-            await self._host.restore(self._name)
             await self._host.call(self._name, "start_output", timeout_s=SWITCH_ON_S)
             held = await self._carrier()
         self._held = held

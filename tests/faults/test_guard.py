@@ -13,8 +13,8 @@ RESTART_S = 15.0
 """Wall time within which a daemon that was killed with its guard is up again and has made its instruments safe."""
 LIMIT_S = 12.0
 """Wall time in which a daemon is not started more than three times: 10 s, and a little."""
-LEASE_S = 100.0
-"""Wall time within which the midpoint ends a plan that nobody asks about: 60 s, and more on a busy computer."""
+LEASE_S = 45.0
+"""Wall time within which the midpoint ends a plan that nobody asks about: 15 s, and more on a busy computer."""
 
 
 def guard_events(lab, site):

@@ -82,7 +82,13 @@ def test_every_site_tells_of_its_instruments(front):
         for name, entry in snapshot["sites"]["alice"]["instruments"].items()
         if name != "tagger"
     }
-    assert models == {"pulser": "Pulse Streamer 8/2", "awg": "AWG5014C"}
+    assert models == {
+        "pulser": "Pulse Streamer 8/2",
+        "awg": "AWG5014C",
+        "lasers": "DLC pro",
+        "repump": "06-01",
+        "microwave": "SGS100A",
+    }
     assert json.dumps(snapshot)
 
 

@@ -75,13 +75,14 @@ def rack(lab, monkeypatch):
     return lambda site="alice": Rack(lab, site)
 
 
-def test_what_is_on_is_left_alone(rack):
+def test_what_is_on_stays_on_and_a_carrier_gets_its_set_points(rack):
     alice = rack()
     asyncio.run(alice.slow.switch_on())
     assert sorted(alice.calls) == [
         ("lasers", "head_state", "laser1"),
         ("lasers", "head_state", "laser2"),
         ("microwave", "carrier"),
+        ("microwave", "restore"),
         ("repump", "head_state", "laser1"),
     ]
 
@@ -94,7 +95,7 @@ def test_what_is_off_gets_its_set_points_first(rack):
     asyncio.run(alice.slow.switch_on())
     asyncio.run(midpoint.slow.switch_on())
     assert alice.of("lasers")[-2:] == [("restore",), ("start_emission", "laser2")]
-    assert alice.of("microwave") == [("carrier",), ("restore",), ("start_output",), ("carrier",)]
+    assert alice.of("microwave") == [("restore",), ("carrier",), ("start_output",), ("carrier",)]
     assert midpoint.of("snspd") == [("enabled",), ("restore",), ("enable_detectors",), ("latched",)]
     assert alice.told == midpoint.told == []
 
