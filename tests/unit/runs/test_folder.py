@@ -88,25 +88,32 @@ def test_a_run_is_found_by_the_beginning_of_its_name(tmp_path, lab_file):
         assert caught.value.hint == "`qnode runs` lists them"
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def no_more() -> Iterator[None]:
-    """From now on this process's files can't grow: what a full disk does, for an ordinary user."""
+    """Meanwhile this process's files can't grow: what a full disk does, for an ordinary user.
+
+    No fixture: the log of the tests may be such a file, and is written before a fixture is left.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_is_told_in_one_line_and_the_old_document_stays(tmp_path, lab_file, request):
+def test_a_full_disk_is_told_in_one_line_and_the_old_document_stays(tmp_path, lab_file):
     run = RunFolder(tmp_path, "a")
     run.open(lab_file, {})
     before = run.read("run.json")
-    request.getfixturevalue("no_more")
-    with pytest.raises(DataFolderError, match=r"a/run.json could not be written: no room left - free space"):
+    with (
+        no_more(),
+        pytest.raises(DataFolderError, match=r"a/run.json could not be written: no room left - free space"),
+    ):
         run.close("done")
     assert run.read("run.json") == before
     assert sorted(path.name for path in run.path.iterdir()) == ["lab.yaml", "run.json"]
-    with pytest.raises(DataFolderError, match="runs/b could not be written: no room left"):
+    with no_more(), pytest.raises(DataFolderError, match="runs/b could not be written: no room left"):
         RunFolder(tmp_path, "b").open(lab_file, {})
 
 
