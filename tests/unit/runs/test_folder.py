@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
 from collections.abc import Iterator
