@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qnode.errors import MisuseError
 from qnode.tags._block import TagBlock
+from qnode.tags._columns import END_MARK
 from qnode.tags._files import open_tags, write_tags
 from qnode.tags._recorder import require_room
 
@@ -17,8 +18,6 @@ __all__ = ["UNTIL_PS", "Archive", "archive_spool", "spool_is_closed"]
 
 UNTIL_PS = "until_ps"
 """Key of a spool's metadata: what was to be recorded ends here, on the scale of its tags."""
-END_MARK = b"\xff\xff\xff\xff\x00\x00\x00\x00"
-"""An Arrow IPC stream that was closed ends so."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from qnode.errors import MisuseError
 from simulators.world._arrivals import ArrivalSampler
 from simulators.world._wave_packet import WavePacket, overlap
-from simulators.world.link import check_probability, detected_overlaps, per_detector
+from simulators.world.link import check_probability, detected_overlaps, normalised, per_detector
 
 __all__ = ["PATTERNS", "DoubleClickMaps", "TwoPulses", "window_pattern"]
 
@@ -223,14 +223,7 @@ class DoubleClickMaps:
         for value in np.unique(patterns):
             chosen = patterns == value
             rho[chosen] = np.tensordot(waves[chosen], self.table[value], axes=2)
-        trace = np.einsum("nii->n", rho).real
-        if trace.size and trace.min() <= 0:
-            raise MisuseError(
-                f"link: click pattern {int(patterns[np.argmin(trace)])} can't occur in this attempt",
-                hint="draw patterns from `probability`",
-            )
-        rho /= trace[:, np.newaxis, np.newaxis]
-        return rho
+        return normalised(rho, patterns)
 
     def pattern_given_phase(
         self, pattern: NDArray[np.uint8], phase_rad: ArrayLike, uniform: Float

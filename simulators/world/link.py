@@ -29,6 +29,7 @@ __all__ = [
     "check_probability",
     "dark_click_probability",
     "detected_overlaps",
+    "normalised",
     "per_detector",
 ]
 
@@ -206,14 +207,7 @@ class ClickMaps:
             chosen = patterns == value
             if chosen.any():
                 rho[chosen] = _fourier(unnormalised[value], phase[chosen])
-        trace = np.einsum("nii->n", rho).real
-        if trace.size and trace.min() <= 0:
-            raise MisuseError(
-                f"link: click pattern {int(patterns[np.argmin(trace)])} can't occur in this attempt",
-                hint="draw patterns from `probability`",
-            )
-        rho /= trace[:, np.newaxis, np.newaxis]
-        return rho
+        return normalised(rho, patterns)
 
     def pattern_given_phase(
         self, pattern: NDArray[np.uint8], phase_rad: ArrayLike, uniform: Float
@@ -239,6 +233,26 @@ class ClickMaps:
         at = self.probability_at(phase_rad)
         redrawn = np.where(uniform * (at[:, 1] + at[:, 2]) < at[:, 1], 1, 2).astype(np.uint8)
         return np.where((pattern == 1) | (pattern == 2), redrawn, pattern).astype(np.uint8)
+
+
+def normalised(rho: Complex, patterns: NDArray[np.int64]) -> Complex:
+    """Divide each state by its trace, in place.
+
+    Args:
+        rho: (n, 4, 4), unnormalised states after a click pattern.
+        patterns: (n,) those patterns, to name the one that fails.
+
+    Raises:
+        MisuseError: a pattern that can't occur.
+    """
+    trace = np.einsum("nii->n", rho).real
+    if trace.size and trace.min() <= 0:
+        raise MisuseError(
+            f"link: click pattern {int(patterns[np.argmin(trace)])} can't occur in this attempt",
+            hint="draw patterns from `probability`",
+        )
+    rho /= trace[:, np.newaxis, np.newaxis]
+    return rho
 
 
 def check_probability(name: str, value: float) -> None:
