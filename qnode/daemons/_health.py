@@ -74,9 +74,9 @@ def fault_of(instrument: Any, role: str) -> str:
         for head in instrument.heads:
             state = instrument.head_state(head)
             if state.interlock_open:
-                return f"{head}: interlock open"
+                return "interlock open"
             if state.key_locked:
-                return f"{head}: key switch off"
+                return "key switch off"
             if state.fault:
                 return f"{head}: {state.fault}"
     if role == "detector_driver" and (latched := instrument.latched()):

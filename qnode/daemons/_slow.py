@@ -130,26 +130,27 @@ class _Laser:
 
     async def look(self) -> None:
         for head in self._heads:
-            if what := _not_emitting(await self._state(head)):
-                raise InstrumentError(f"{self._host.site_name}.{self._name}, {head}: {what[0]}", hint=what[1])
+            if what := _not_emitting(head, await self._state(head)):
+                raise InstrumentError(f"{self._host.site_name}.{self._name}{what[0]}", hint=what[1])
 
     async def _state(self, head: str) -> LaserState:
         state: LaserState = await self._host.call(self._name, "head_state", head, timeout_s=ASK_S)
         return state
 
 
-def _not_emitting(state: LaserState) -> tuple[str, str] | None:
-    """What keeps a head from emitting as it should, and what a person does about it."""
+def _not_emitting(head: str, state: LaserState) -> tuple[str, str] | None:
+    """What keeps a head from emitting as it should, after the instrument's name, and what a person does about it."""
+    # One loop and one key for all heads of a controller: which head was asked first says nothing.
     if state.interlock_open:
-        return "the interlock is open", "close the interlock loop, then run again"
+        return ": the interlock is open", "close the interlock loop, then run again"
     if state.key_locked:
-        return "the key is off", "turn the key, then run again"
+        return ": the key is off", "turn the key, then run again"
     if state.fault:
-        return state.fault, "mend it, then run again"
+        return f", {head}: {state.fault}", "mend it, then run again"
     if not state.emitting:
-        return "emission is off", "did somebody switch it off, or did it lose its mains?"
+        return f", {head}: emission is off", "did somebody switch it off, or did it lose its mains?"
     if state.frequency_locked is False:
-        return "the frequency lock is lost", "lock it again"
+        return f", {head}: the frequency lock is lost", "lock it again"
     return None
 
 

@@ -124,7 +124,7 @@ def test_on_in_a_plan_and_between_plans_off_after_stop(lab):
 def test_an_open_interlock_and_a_strangers_hand_end_the_run(lab):
     lab.start_all()
     result = ended_by(lab, lambda: fault(lab, "alice.lasers", "open-interlock"))
-    reason = "alice.lasers, laser1: the interlock is open - close the interlock loop, then run again"
+    reason = "alice.lasers: the interlock is open - close the interlock loop, then run again"
     assert result["ended"] == reason
     assert ("alice.lasers", reason) in alarms(lab)
 
