@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -241,22 +240,7 @@ class LabTime:
         return answer
 
 
-def bring_up(lab: Any) -> None:
-    """Simulators on the world's file, then all daemons at once on the stack's."""
-    lab.start("simulators", "simulate", str(lab.world_path), "--speed", "max")
-    bring_daemons_up(lab)
-
-
-def bring_daemons_up(lab: Any) -> None:
-    """All daemons at once."""
-    kinds = {"alice": "node", "bob": "node", "midpoint": "midpoint"}
-    with ThreadPoolExecutor(len(kinds)) as pool:
-        starts = [pool.submit(lab.start, name, kind, str(lab.path), name) for name, kind in kinds.items()]
-    for start in starts:
-        start.result()
-
-
-def await_true(what: str, condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+def await_true(what: str, condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
     """Poll a condition that another process makes true."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
@@ -334,7 +318,7 @@ def run_in_hand(
         clock.close()
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=90)
 
 
 # --- instruments ----------------------------------------------------------------------------------------------------
@@ -345,7 +329,7 @@ class Awg:
 
     def __init__(self, lab: Any, node: str) -> None:
         host = f"{lab.block}{ {'alice': 13, 'bob': 23}[node] }"
-        self._socket = socket.create_connection((host, 4000), timeout=10)
+        self._socket = socket.create_connection((host, 4000), timeout=60)
         self._file = self._socket.makefile("rb")
 
     def __enter__(self) -> Awg:

@@ -23,9 +23,11 @@ PARTIES = (*NODES, "midpoint")
 ATTEMPTS = 250
 """Slots of a round in the lab file."""
 LOOK_S = 0.01
+PATIENCE_S = 90.0
+"""Wall time for what comes by itself sooner or later, however busy the computer is."""
 
 
-def await_condition(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
+def await_condition(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
     """The first true value of ``condition()``."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -61,8 +63,8 @@ class BackgroundRun:
         for one in family:
             if one.is_running():
                 one.kill()
-        psutil.wait_procs(family, 10)
-        self.process.communicate(timeout=10)
+        psutil.wait_procs(family, PATIENCE_S)
+        self.process.communicate(timeout=PATIENCE_S)
 
     def family(self) -> list[psutil.Process]:
         """The run and all its children, now."""
@@ -84,7 +86,7 @@ class BackgroundRun:
         events = self.lab.log() if (self.lab.data / "log").is_dir() else []
         return [e for e in events if e["event"] == "plan accepted" and e["plan_kind"] == "heralding"]
 
-    def await_plan(self, timeout_s: float = 60.0) -> str:
+    def await_plan(self, timeout_s: float = PATIENCE_S) -> str:
         """Until a node has accepted this run's first heralding plan; gives its id."""
 
         def accepted() -> str | None:
@@ -92,9 +94,9 @@ class BackgroundRun:
             plans = self._heralding_plans()[self._plans_before :]
             return str(plans[0]["plan"]) if plans else None
 
-        return str(await_condition(accepted, timeout_s, "a heralding plan is accepted"))
+        return str(await_condition(accepted, "a heralding plan is accepted", timeout_s))
 
-    def await_journal(self, growth_bytes: int, timeout_s: float = 60.0) -> None:
+    def await_journal(self, growth_bytes: int, timeout_s: float = PATIENCE_S) -> None:
         """Until the midpoint has written so much: a moment in the middle of the rounds, whatever the computer."""
         journal = self.lab.data / "streams" / "midpoint.journal"
         before = journal.stat().st_size
@@ -103,7 +105,7 @@ class BackgroundRun:
             assert self.process.poll() is None, self.process.communicate()
             return journal.stat().st_size >= before + growth_bytes
 
-        await_condition(grown, timeout_s, f"the midpoint journals {growth_bytes} bytes")
+        await_condition(grown, f"the midpoint journals {growth_bytes} bytes", timeout_s)
 
     def await_middle(self, growth_bytes: int = 20_000) -> str:
         """`await_plan`, then `await_journal`."""
@@ -115,7 +117,7 @@ class BackgroundRun:
         """Send a signal to the run itself."""
         self.process.send_signal(number)
 
-    def result(self, timeout_s: float = 90.0) -> dict[str, Any]:
+    def result(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Its end: exit code, stderr, and the JSON document if there is one."""
         stdout, stderr = self.process.communicate(timeout=timeout_s)
         document = json.loads(stdout) if stdout else {}
@@ -184,7 +186,7 @@ def dark(photons: dict[str, Any]) -> bool:
     )
 
 
-def standing(lab: Any, *, at_least_s: float, timeout_s: float = 30.0) -> None:
+def standing(lab: Any, *, at_least_s: float, timeout_s: float = PATIENCE_S) -> None:
     """Return when the world has played no round for so long."""
     last, since = -1, time.monotonic()
 
@@ -194,4 +196,4 @@ def standing(lab: Any, *, at_least_s: float, timeout_s: float = 30.0) -> None:
             last, since = now, time.monotonic()
         return time.monotonic() - since >= at_least_s
 
-    await_condition(still, timeout_s, f"lab time stands still for {at_least_s:g} s")
+    await_condition(still, f"lab time stands still for {at_least_s:g} s", timeout_s)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import itertools
 import json
 import os
 import re
@@ -14,31 +12,29 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _addresses import own_block
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 TWO_NODES = ROOT / "config" / "two_nodes.yaml"
+PATIENCE_S = 90.0
+"""Wall time for what comes by itself sooner or later, however busy the computer is."""
+MOST_LINES = 60
+"""Of all logs, in the report of a test that failed."""
 
-_blocks = itertools.count(1)
+# Who starts pytest in the background of a script has it ignore Ctrl-C, and so would every process that a test starts
+# and interrupts: ignored signals are inherited, handled ones are not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
-def _own_block() -> str:
-    """A loopback block ``127.x.y.`` that no other test process uses: who holds the socket of its name has it."""
-    while True:
-        block = f"127.{64 + os.getpid() % 128}.{next(_blocks) % 250 + 1}."
-        holder = socket.socket(socket.AF_UNIX)
-        try:
-            holder.bind(f"\0qnode-tests {block}")
-        except OSError:
-            holder.close()
-            continue
-        atexit.register(holder.close)
-        return block
+_made: list[LabCopy] = []
+"""Since the test that is under way was set up."""
 
 
 class LabCopy:
@@ -50,12 +46,13 @@ class LabCopy:
 
     def __init__(self, folder: Path, source: Path = TWO_NODES) -> None:
         self.folder = folder
-        self.block = _own_block()
+        self.block = own_block()
         self.path = folder / "lab.yaml"
         self.world_path = self.path
         self.data = folder / "data"
         self.path.write_text(re.sub(r"127\.0\.\d+\.", self.block, source.read_text()))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        _made.append(self)
 
     # --- the file ---
 
@@ -104,7 +101,7 @@ class LabCopy:
         assert done.stdout, done.stderr
         return {"exit": done.returncode, "stderr": done.stderr, **json.loads(done.stdout)}
 
-    def start(self, name: str, *arguments: str, timeout: float = 60.0) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *arguments: str, timeout: float = PATIENCE_S) -> subprocess.Popen[bytes]:
         """Start a process of the lab and return when it says READY=1."""
         read, write = os.pipe()
         out = (self.folder / f"{name}.out").open("ab")
@@ -139,11 +136,22 @@ class LabCopy:
     def start_all(self, speed: str = "max", *simulate_options: str) -> None:
         """Simulators on the world's file, daemons on the stack's."""
         self.start("simulators", "simulate", str(self.world_path), "--speed", speed, *simulate_options)
-        for name in ("alice", "bob"):
-            self.start(name, "node", str(self.path), name)
-        self.start("midpoint", "midpoint", str(self.path), "midpoint")
+        self.start_daemons()
+
+    def start_daemons(self) -> None:
+        """All three at once."""
+        kinds = {"alice": "node", "bob": "node", "midpoint": "midpoint"}
+        with ThreadPoolExecutor(len(kinds)) as pool:
+            starts = [pool.submit(self.start, name, kind, str(self.path), name) for name, kind in kinds.items()]
+        for start in starts:
+            start.result()
 
     def stop_all(self) -> None:
+        """Ask all to end, at once, the simulators after those that speak to them."""
+        for name in self.processes.keys() - {"simulators"}:
+            with contextlib.suppress(ProcessLookupError):
+                self.processes[name].send_signal(signal.SIGCONT)
+            self.processes[name].terminate()
         for name in ("alice", "bob", "midpoint", "simulators", *self.processes):
             process = self.processes.pop(name, None)
             if process is None:
@@ -152,7 +160,7 @@ class LabCopy:
                 process.send_signal(signal.SIGCONT)
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(10)
@@ -161,15 +169,50 @@ class LabCopy:
         """The merged log so far."""
         entries = []
         for path in sorted((self.data / "log").glob("*.jsonl")):
-            entries += [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+            # Whoever writes may be in the middle of its last line.
+            whole, _, _ = path.read_bytes().rpartition(b"\n")
+            entries += [json.loads(line) for line in whole.splitlines()]
         return sorted(entries, key=lambda entry: entry["wall"])
+
+    def tails(self, lines: int) -> list[tuple[str, str]]:
+        """The last lines of what the processes said and logged, by file, so many in all."""
+        files = [*self.folder.glob("*.out"), *(self.data / "log").glob("*")]
+        files = sorted(path for path in files if path.stat().st_size)
+        return [
+            (
+                str(path.relative_to(self.folder)),
+                "\n".join(
+                    line[:300] for line in path.read_text(errors="replace").splitlines()[-lines // len(files) :]
+                ),
+            )
+            for path in files
+        ]
 
     def ask_simulators(self, request: dict[str, Any]) -> dict[str, Any]:
         """One question to the simulators' control endpoint."""
-        with socket.create_connection((f"{self.block}1", 5601), timeout=10) as connection:
+        with socket.create_connection((f"{self.block}1", 5601), timeout=60) as connection:
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
         return answer
+
+
+def pytest_runtest_setup() -> None:
+    """Its labs are those made from here on, and those that it asks for by name."""
+    _made.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """To a test that failed: the ends of the logs of its labs."""
+    report = yield
+    if report.failed and call.when != "teardown":
+        asked_for = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, LabCopy)]
+        for copy in dict.fromkeys([*_made, *asked_for]):
+            for name, text in copy.tails(MOST_LINES):
+                report.sections.append((f"end of {copy.folder / name}", text))
+    return report
 
 
 @pytest.fixture(scope="session")

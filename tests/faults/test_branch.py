@@ -14,7 +14,6 @@ from _bench import (
     SingleClick,
     agree,
     brighter,
-    bring_up,
     efficiency,
     mean_correlators,
     parties_agree,
@@ -43,7 +42,7 @@ def share_of(flags):
 
 def test_an_awg_output_that_is_off_is_dark_and_one_without_its_trigger_too(bright_lab):
     """Alice's channel 1 carries spin pump and excitation gate; then bob's trigger level is above his pulser's."""
-    bring_up(bright_lab)
+    bright_lab.start_all()
     with run_in_hand(bright_lab, 1200) as run:
         run.run_to_round(400)
         with Awg(bright_lab, "alice") as awg:
@@ -67,7 +66,7 @@ def test_an_awg_output_that_is_off_is_dark_and_one_without_its_trigger_too(brigh
 
 def test_without_the_spin_pumps_marker_nothing_is_known_of_the_spin(bright_lab):
     """Half bright before the pulse, whatever the microwave does to it, and no coherence at all."""
-    bring_up(bright_lab)
+    bright_lab.start_all()
     with run_in_hand(bright_lab, 1500) as run:
         with Awg(bright_lab, "alice") as awg:
             awg.write(":SOUR1:MARK1:VOLT:LEV:IMM:HIGH 0.5")
@@ -86,7 +85,7 @@ def test_without_the_spin_pumps_marker_nothing_is_known_of_the_spin(bright_lab):
 
 def test_without_a_jump_there_is_no_branch_and_no_readout(bright_lab):
     """Event level above the line's at alice; jump targets off at bob."""
-    bring_up(bright_lab)
+    bright_lab.start_all()
     with run_in_hand(bright_lab, 500) as run:
         run.run_to_round(200)
         with Awg(bright_lab, "alice") as awg:
@@ -108,7 +107,7 @@ def test_without_a_jump_there_is_no_branch_and_no_readout(bright_lab):
 
 def test_exchanged_branch_waveforms_exchange_the_correlators(bright_lab, expected):
     """Lines 2, 4, 6 hold the branches of rounds in X, Y, Z; X and Z are exchanged after the read-back."""
-    bring_up(bright_lab)
+    bright_lab.start_all()
     with run_in_hand(bright_lab, 1800) as run:
         for node in ("alice", "bob"):
             with Awg(bright_lab, node) as awg:

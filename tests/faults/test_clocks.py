@@ -10,7 +10,6 @@ from _bench import (
     SingleClick,
     agree,
     brighter,
-    bring_daemons_up,
     efficiency,
     mean_correlators,
     parties_agree,
@@ -34,7 +33,7 @@ def play(lab):
         lab.start("simulators", "simulate", str(lab.world_path), "--speed", "max")
         clock = LabTime(lab)
         start_ps = clock.now_ps // PS_PER_S * PS_PER_S
-        bring_daemons_up(lab)
+        lab.start_daemons()
         with run_in_hand(lab, heralds, clock=clock, at_ps=start_ps + (T0_S - 6) * PS_PER_S - PS_PER_S // 2) as run:
             assert run.t0_ps == start_ps + T0_S * PS_PER_S
             return run.finish()

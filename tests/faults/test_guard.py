@@ -9,12 +9,10 @@ import pytest
 from _faultruns import BackgroundRun, await_condition, dark, processes_of
 from _killruns import NODES, PARTIES, SAFE_S, LabAtHand, guard_of, kill, lit, node_is_dark, seconds_until_dark
 
-RESTART_S = 15.0
+RESTART_S = 60.0
 """Wall time within which a daemon that was killed with its guard is up again and has made its instruments safe."""
 LIMIT_S = 12.0
 """Wall time in which a daemon is not started more than three times: 10 s, and a little."""
-LEASE_S = 45.0
-"""Wall time within which the midpoint ends a plan that nobody asks about: 15 s, and more on a busy computer."""
 
 
 def guard_events(lab, site):
@@ -30,13 +28,13 @@ def test_a_guard_acts_without_a_supervisor_and_is_replaced_when_it_is_killed(lab
 def guards_act(lab, at_hand):
     # The guard that was forked off the daemon.
     at_hand.play()
-    await_condition(lambda: lit(lab), 30.0, "both nodes are lit")
+    await_condition(lambda: lit(lab), "both nodes are lit")
     alice, guard = lab.processes["alice"], guard_of(lab.processes["alice"].pid)
     kill(alice.pid)
     seconds_until_dark(lab, "alice", SAFE_S)
-    guard.wait(10)
+    guard.wait(90)
     assert guard_events(lab, "alice")[-1] == "made safe"
-    alice.wait(10)
+    alice.wait(90)
     lab.start("alice", "node", str(lab.path), "alice")
     at_hand.await_ready()
 
@@ -44,24 +42,27 @@ def guards_act(lab, at_hand):
     bob = lab.processes["bob"]
     first = guard_of(bob.pid)
     kill(first.pid)
-    await_condition(lambda: not first.is_running(), 10.0, "the first guard is reaped")
-    second = await_condition(lambda: psutil.Process(bob.pid).children(), 10.0, "a second guard")[0]
-    await_condition(lambda: second.name() == "qnode-guard", 20.0, "it is at its post")
+    await_condition(lambda: not first.is_running(), "the first guard is reaped")
+    second = await_condition(lambda: psutil.Process(bob.pid).children(), "a second guard")[0]
+    await_condition(lambda: second.name() == "qnode-guard", "it is at its post")
     at_hand.play()
-    await_condition(lambda: lit(lab), 30.0, "both nodes are lit")
+    await_condition(lambda: lit(lab), "both nodes are lit")
     kill(bob.pid)
     seconds_until_dark(lab, "bob", SAFE_S)
-    second.wait(10)
-    bob.wait(10)
+    second.wait(90)
+    bob.wait(90)
 
     # Both killed at once, and nobody to start them again: outputs stay as they were. The next daemon makes them safe.
     lab.start("bob", "node", str(lab.path), "bob")
     at_hand.await_ready()
     at_hand.play()
-    await_condition(lambda: lit(lab), 30.0, "both nodes are lit")
+    await_condition(lambda: lit(lab), "both nodes are lit")
     bob = lab.processes["bob"]
-    kill(guard_of(bob.pid).pid, bob.pid)
-    bob.wait(10)
+    guard = guard_of(bob.pid)
+    # Stopped, it can't replace its guard between the two kills.
+    bob.send_signal(signal.SIGSTOP)
+    kill(guard.pid, bob.pid)
+    bob.wait(90)
     assert not node_is_dark(lab, "bob")
     lab.start("bob", "node", str(lab.path), "bob")
     assert node_is_dark(lab, "bob")
@@ -74,21 +75,27 @@ class KilledLab:
         self.lab, self.at_hand, self.rng = lab, at_hand, random.Random(seed)
         self.kills = 0
         self.starts = {party: [time.monotonic()] for party in PARTIES}
+        self.killed: set[str] = set()
+        """Parties that are started anew, and have not been seen since."""
 
     def cycle(self):
         """Play, kill at random moments of the plan, and see all of it dark, then ready."""
         sites = self.at_hand.await_ready()
+        for party in self.killed:
+            # When it was started nobody knows: not after now.
+            self.starts[party].append(time.monotonic())
+        self.killed.clear()
         assert self.all_dark()
         victims = self.rng.sample(PARTIES, 3)
         daemons, guards = ([sites[victim][kind] for victim in victims] for kind in ("pid", "guard_pid"))
         for party in (victims[0], "midpoint"):
-            await_condition(lambda party=party: self.may_start_again(party), 2 * LIMIT_S, f"{party} may start again")
+            await_condition(lambda party=party: self.may_start_again(party), f"{party} may start again")
         self.at_hand.play()
         # Two sites lose their guards while their daemons go on, at a random moment before or after the first round.
         self.await_moment(2.0)
         self.kill(guards[1], guards[2])
         if self.rng.random() < 0.7:
-            await_condition(lambda: lit(self.lab), 30.0, "both nodes are lit")
+            await_condition(lambda: lit(self.lab), "both nodes are lit")
         self.await_moment(0.3)
         kind = self.rng.choice(("daemon", "guard and daemon", "daemon and midpoint"))
         if kind == "guard and daemon":
@@ -100,11 +107,10 @@ class KilledLab:
             killed = {victims[0], "midpoint"} if kind == "daemon and midpoint" else {victims[0]}
             self.kill(*(sites[party]["pid"] for party in killed))
             self.require_dark(victims[0], SAFE_S)
-        for party in killed:
-            self.starts[party].append(time.monotonic())
+        self.killed = killed
         self.at_hand.abort()
         # The plan is over for whoever was not killed, too.
-        await_condition(self.all_dark, RESTART_S, "both nodes are dark")
+        await_condition(self.all_dark, "both nodes are dark")
 
     def may_start_again(self, party):
         """Whether the supervisor will start it once more: it gives up on what it has started three times in 10 s."""
@@ -114,7 +120,7 @@ class KilledLab:
     def await_moment(self, most_s):
         """What is random here is the moment."""
         moment = time.monotonic() + self.rng.uniform(0.0, most_s)
-        await_condition(lambda: time.monotonic() > moment, most_s + 5.0, "the moment has come")
+        await_condition(lambda: time.monotonic() > moment, "the moment has come")
 
     def all_dark(self):
         return dark(self.lab.ask_simulators({"op": "photons"}))
@@ -166,13 +172,13 @@ def test_runs_that_end_at_random_moments_leave_a_lab_that_stays_up_dark(lab, see
     for number in rng.sample([signal.SIGINT, signal.SIGTERM] * 4 + [signal.SIGKILL], 9):
         with BackgroundRun(lab, "--heralds", "100000") as run:
             moment = time.monotonic() + rng.uniform(0.5, 8.0)
-            await_condition(lambda moment=moment: time.monotonic() > moment, 10.0, "the moment has come")
+            await_condition(lambda moment=moment: time.monotonic() > moment, "the moment has come")
             run.signal(number)
             if number == signal.SIGKILL:
-                run.process.wait(10)
-                await_condition(lambda: dark(lab.ask_simulators({"op": "photons"})), LEASE_S, "both nodes are dark")
+                run.process.wait(90)
+                await_condition(lambda: dark(lab.ask_simulators({"op": "photons"})), "both nodes are dark")
             else:
-                assert run.result(timeout_s=30.0)["exit"] == 130
+                assert run.result()["exit"] == 130
                 assert dark(lab.ask_simulators({"op": "photons"}))
     with LabAtHand(lab) as at_hand:
         at_hand.await_ready()

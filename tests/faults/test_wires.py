@@ -15,7 +15,6 @@ from _bench import (
     SingleClick,
     agree,
     brighter,
-    bring_up,
     columns,
     efficiency,
     heralds_received,
@@ -55,7 +54,7 @@ def refusal(lab, node):
 def test_without_the_herald_line_software_heralds_arrive_and_every_one_of_them_expires(bright_lab, remove_wire):
     for end in ("alice.awg.event", "alice.tagger.in3", "bob.awg.event", "bob.tagger.in3"):
         bright_lab.edit_world(remove_wire(end))
-    bring_up(bright_lab)
+    bright_lab.start_all()
     result = bright_lab.run("--heralds", "100")
     assert result["exit"] == 1
     assert "line_missing" in result["stderr"].replace(" ", "_")
@@ -70,7 +69,7 @@ def test_without_the_herald_line_software_heralds_arrive_and_every_one_of_them_e
 def test_without_one_nodes_line_nothing_is_copied_from_the_other_node(bright_lab, remove_wire):
     for end in ("alice.awg.event", "alice.tagger.in3"):
         bright_lab.edit_world(remove_wire(end))
-    bring_up(bright_lab)
+    bright_lab.start_all()
     result = bright_lab.run("--heralds", "100")
     assert result["exit"] == 1
     sums = parties_agree(result)
@@ -86,7 +85,7 @@ def test_without_one_nodes_line_nothing_is_copied_from_the_other_node(bright_lab
 @pytest.mark.long
 def test_without_the_herald_lines_own_tag_the_midpoint_announces_nothing(bright_lab, remove_wire):
     bright_lab.edit_world(remove_wire("midpoint.tagger.in4"))
-    bring_up(bright_lab)
+    bright_lab.start_all()
     result = bright_lab.run("--heralds", "100")
     assert result["exit"] == 1
     sums = parties_agree(result)
@@ -98,7 +97,7 @@ def test_without_the_herald_lines_own_tag_the_midpoint_announces_nothing(bright_
 @pytest.mark.long
 def test_a_line_that_does_not_reach_the_awg_leaves_the_branch_unplayed(bright_lab, remove_wire):
     bright_lab.edit_world(remove_wire("alice.awg.event"))
-    bring_up(bright_lab)
+    bright_lab.start_all()
     result = bright_lab.run("--heralds", "300")
     assert result["exit"] == 0, result["stderr"]
     assert parties_agree(result)["heralded"] >= 300
@@ -110,7 +109,7 @@ def test_a_line_that_does_not_reach_the_awg_leaves_the_branch_unplayed(bright_la
 def test_without_spin_pumping_bright_and_dark_are_one(bright_lab, remove_wire):
     """A spin that nobody pumps is bright half the time, flipped or not; see test_branch.py for what that heralds."""
     bright_lab.edit_world(remove_wire("alice.qubit.spin_pump"))
-    bring_up(bright_lab)
+    bright_lab.start_all()
     found = re.search(
         r"alice does not tell .* \(F_bright ([0-9.]+), F_dark ([0-9.]+)\)", refusal(bright_lab, "alice")
     )
@@ -123,7 +122,7 @@ def test_without_spin_pumping_bright_and_dark_are_one(bright_lab, remove_wire):
 
 def test_without_bobs_optical_pulse_only_alices_photons_herald(bright_lab, remove_wire):
     bright_lab.edit_world(remove_wire("bob.qubit.optical_pulse"))
-    bring_up(bright_lab)
+    bright_lab.start_all()
     result = bright_lab.run("--heralds", "900")
     assert result["exit"] == 0, result["stderr"]
     parties_agree(result)
@@ -166,7 +165,7 @@ def test_an_optical_pulse_that_is_5_ns_late_costs_visibility_and_share(lab):
 
 def test_without_the_round_trigger_an_awg_plays_nothing(bright_lab, remove_wire):
     bright_lab.edit_world(remove_wire("bob.awg.trigger"))
-    bring_up(bright_lab)
+    bright_lab.start_all()
     assert "F_bright 0.000, F_dark 1.000" in refusal(bright_lab, "bob")
 
 
@@ -174,7 +173,7 @@ def test_without_the_round_trigger_an_awg_plays_nothing(bright_lab, remove_wire)
 def test_without_pulse_per_second_or_round_sync_no_round_is_counted(bright_lab, remove_wire, end):
     """The pulser does not start without its pulse per second; without the sync nobody knows that it did."""
     bright_lab.edit_world(remove_wire(end))
-    bring_up(bright_lab)
+    bright_lab.start_all()
     assert "no round sync at its tagger in any of 100 rounds" in refusal(bright_lab, "alice")
 
 

@@ -35,7 +35,7 @@ def on_a_terminal(lab, *options):
             seen += part
     os.close(controller)
     text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", seen.decode(errors="replace"))
-    return process.wait(10), (lab.folder / "stdout").read_text(), text
+    return process.wait(90), (lab.folder / "stdout").read_text(), text
 
 
 def test_a_demo_shows_its_lab_and_prints_its_figures_beside_the_prediction(lab):
@@ -65,9 +65,9 @@ def test_interrupted_at_any_moment_it_exits_130_and_leaves_nothing(lab, moment):
             run.await_middle(300)
         else:
             out = lab.data / "log" / ("simulators.out" if moment == "simulators start" else "midpoint.out")
-            await_condition(out.exists, 30.0, moment)
+            await_condition(out.exists, moment)
         run.signal(signal.SIGINT)
-        result = run.result(timeout_s=20.0)
+        result = run.result()
     assert result["exit"] == 130
     assert "Traceback" not in result["stderr"]
     assert not processes_of(lab.folder)
@@ -77,7 +77,7 @@ def test_killed_it_leaves_nothing(lab):
     with BackgroundRun(lab, "--heralds", "5000", play=DEMO) as run:
         run.await_middle(300)
         run.process.kill()
-        await_condition(lambda: not processes_of(lab.folder), 20.0, "all children stop by themselves")
+        await_condition(lambda: not processes_of(lab.folder), "all children stop by themselves")
     assert not [e for e in lab.log() if e["event"] == "safe state failed"]
 
 

@@ -75,20 +75,22 @@ def test_a_lab_up_and_down(lab, operator):
     assert len(processes_of(lab.folder)) == PROCESSES
 
     # Status: every process, every instrument, and who holds it.
-    code, document = operator.document("status")
-    assert code == 0
-    assert document["ready"] is True
+    def all_fresh():
+        """The whole document, once each instrument is ready and has answered just now."""
+        code, document = operator.document("status")
+        instruments = [one for site in document["sites"].values() for one in site["instruments"].values()]
+        fresh = all(one["state"] == "ready" and one["last_answer_s"] < 5 for one in instruments)
+        return document if fresh and (document["ready"], code) == (True, 0) else None
+
+    document = await_condition(all_fresh, "every instrument has answered")
     assert document["supervisor"]["pid"] == supervisor
     assert document["simulators"]["state"] == "running"
     sites = document["sites"]
     running = {process.pid for process in processes_of(lab.folder)}
     told = {supervisor, document["simulators"]["pid"]}
-    for name, site in document["sites"].items():
+    for site in sites.values():
         told |= {site["pid"], site["guard_pid"]}
         assert site["owner"] == {"role": "daemon", "pid": site["pid"], "host": socket.gethostname()}
-        for short, one in site["instruments"].items():
-            assert one["state"] == "ready", (name, short, one)
-            assert one["last_answer_s"] < 5
     assert told == running
     text = operator.qnode("status").stdout
     assert all(f"{site}.pulser" in text for site in document["sites"])
@@ -97,15 +99,15 @@ def test_a_lab_up_and_down(lab, operator):
     without = {"alice.awg", "bob.tagger", "midpoint.tagger"}
     for name in without:
         operator.fault(name, "unplug")
-    await_condition(
-        lambda: operator.not_ready() == dict.fromkeys(without, "disconnected"), 15.0, "all three are seen"
-    )
+    await_condition(lambda: operator.not_ready() == dict.fromkeys(without, "disconnected"), "all three are seen")
     assert operator.qnode("status").returncode == 1
     # That a site can't play is not seen in its instruments alone.
-    assert operator.document("status")[1]["sites"]["bob"]["state"].startswith("degraded")
+    await_condition(
+        lambda: operator.document("status")[1]["sites"]["bob"]["state"].startswith("degraded"), "bob can't play"
+    )
     for name in without:
         operator.fault(name, "plug")
-    await_condition(lambda: operator.document("status")[1]["ready"], 30.0, "all of it is ready again")
+    await_condition(lambda: operator.document("status")[1]["ready"], "all of it is ready again")
     assert lab.run("--heralds", "30")["exit"] == 0
 
     # Ctrl-C of a run leaves the lab up, dark, and at rest.
@@ -113,7 +115,7 @@ def test_a_lab_up_and_down(lab, operator):
         run.await_middle()
         assert not dark(lab.ask_simulators({"op": "photons"}))
         run.signal(signal.SIGINT)
-        assert run.result(timeout_s=20.0)["exit"] == 130
+        assert run.result()["exit"] == 130
     assert dark(lab.ask_simulators({"op": "photons"}))
     assert {process.pid for process in processes_of(lab.folder)} == running
 
@@ -145,7 +147,7 @@ def test_a_lab_up_and_down(lab, operator):
 def test_in_the_foreground_a_signal_ends_it_safely(lab, operator, number):
     process = operator.foreground()
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=90)
     assert process.returncode == 0
     assert said.endswith("qnode: two_nodes is stopped, its instruments are safe\n")
     assert not processes_of(lab.folder)
@@ -156,8 +158,8 @@ def test_in_the_foreground_a_signal_ends_it_safely(lab, operator, number):
 def test_a_killed_supervisor_leaves_nothing_and_simulators_that_die_end_it(lab, operator):
     process = operator.foreground()
     process.kill()
-    process.communicate(timeout=10)
-    await_condition(lambda: not processes_of(lab.folder), 20.0, "all of it ends by itself")
+    process.communicate(timeout=90)
+    await_condition(lambda: not processes_of(lab.folder), "all of it ends by itself")
     assert not [entry for entry in lab.log() if entry["event"] == "safe state failed"]
 
     process = operator.foreground()
@@ -183,7 +185,7 @@ def test_a_daemon_tells_its_service_manager(lab, tmp_path, monkeypatch):
     lab.start("simulators", "simulate", str(lab.path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(30)
+        manager.settimeout(90)
         with monkeypatch.context() as only_here:
             only_here.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
             only_here.setenv("WATCHDOG_USEC", "500000")
@@ -196,4 +198,4 @@ def test_a_daemon_tells_its_service_manager(lab, tmp_path, monkeypatch):
         alice.terminate()
         while "STOPPING=1" not in words:
             words += manager.recv(4096).decode().splitlines()
-        assert alice.wait(20) == 0
+        assert alice.wait(90) == 0

@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 import pytest
+from _bench import run_in_hand
 from _faultruns import BackgroundRun, await_condition, dark, require_heralds_once
 
 NODES = {"alice": "1", "bob": "2"}
@@ -15,7 +16,7 @@ NODES = {"alice": "1", "bob": "2"}
 
 def asked(host: str, port: int, line: str, end: bytes, greeting: bytes = b"") -> str:
     """One line to an instrument and its answer, over a plain socket."""
-    with socket.create_connection((host, port), timeout=5) as connection:
+    with socket.create_connection((host, port), timeout=60) as connection:
         received = b""
         if greeting:
             while not received.endswith(greeting):
@@ -43,7 +44,7 @@ def microwave(lab: Any, node: str) -> dict[str, str]:
 def biased(lab: Any) -> bool:
     """Whether the bias of the midpoint's detectors is on."""
     received = b""
-    with socket.create_connection((f"{lab.block}35", 12000), timeout=5) as connection:
+    with socket.create_connection((f"{lab.block}35", 12000), timeout=60) as connection:
         connection.sendall(b'{"request": "labelProps", "value": "None"}')
         while True:
             received += connection.recv(65536)
@@ -71,7 +72,8 @@ def everything_off(lab: Any) -> bool:
 
 
 def alarms(lab: Any) -> list[tuple[str, str]]:
-    return [(e["instrument"], e["what"]) for e in lab.log() if e["event"] == "alarm"]
+    """Of instruments; a disk has its own."""
+    return [(e["instrument"], e["what"]) for e in lab.log() if e["event"] == "alarm" and "instrument" in e]
 
 
 def fault(lab: Any, instrument: str, what: str) -> None:
@@ -85,7 +87,7 @@ def ended_by(lab: Any, change: Any) -> dict[str, Any]:
         run.await_middle()
         assert everything_on(lab)
         change()
-        result = run.result(timeout_s=30.0)
+        result = run.result()
     assert result["exit"] == 1
     assert dark(lab.ask_simulators({"op": "photons"}))
     assert everything_off(lab)
@@ -97,19 +99,24 @@ def ended_by(lab: Any, change: Any) -> dict[str, Any]:
 def test_on_in_a_plan_and_between_plans_off_after_stop(lab):
     lab.start_all()
     assert everything_off(lab)
-    with BackgroundRun(lab, "--heralds", "3000") as run:
-        run.await_middle()
+    with run_in_hand(lab, 300) as run:
+        # Lab time is held in the middle of the rounds: the plan can't end meanwhile.
+        run.run_to_round(1_000)
         assert everything_on(lab)
         # The set-points of the lab file, as a stranger reads them.
         assert float(microwave(lab, "bob")[":FREQ?"]) == 2.83e9
         assert float(microwave(lab, "bob")[":POW?"]) == 15
         # Detectors that latch are brought back, and the run goes on.
         fault(lab, "midpoint.snspd", "latch")
-        await_condition(lambda: len(alarms(lab)) == 4, 10.0, "both detectors count again")
-        result = run.result()
+        again = {("midpoint.snspd", f"detector {detector} counts again") for detector in (1, 2)}
+        await_condition(lambda: again <= set(alarms(lab)), "both detectors count again")
+        result = run.finish()
     assert result["exit"] == 0, result["stderr"]
-    words = [f"detector {detector} {what}" for detector in (1, 2) for what in ("is latched", "counts again")]
-    assert alarms(lab) == [("midpoint.snspd", word) for word in words]
+    # Which one is looked at first, and how often, is chance; that it is told when it stops and when it is back is not.
+    assert set(alarms(lab)) == again | {("midpoint.snspd", f"detector {detector} is latched") for detector in (1, 2)}
+    for detector in (1, 2):
+        told = [what for _, what in alarms(lab) if what.startswith(f"detector {detector} ")]
+        assert told == [f"detector {detector} is latched", f"detector {detector} counts again"] * (len(told) // 2)
     assert result["ended"] == "done"
     require_heralds_once(lab, result["run"], result["accounting"]["midpoint"])
     assert everything_on(lab)
@@ -117,7 +124,7 @@ def test_on_in_a_plan_and_between_plans_off_after_stop(lab):
     for name in ("alice", "bob", "midpoint"):
         process = lab.processes[name]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(90) == 0
     assert everything_off(lab)
 
 
@@ -137,10 +144,10 @@ def test_an_open_interlock_and_a_strangers_hand_end_the_run(lab):
     fault(lab, "alice.lasers", "close-interlock")
 
     def switch_off() -> None:
-        with socket.create_connection((f"{lab.block}24", 5025), timeout=5) as connection:
+        with socket.create_connection((f"{lab.block}24", 5025), timeout=60) as connection:
             connection.sendall(b":OUTP 0\n")
             connection.sendall(b":OUTP?\n")
-            assert connection.recv(10) == b"0\n"
+            assert connection.makefile("rb").readline() == b"0\n"
 
     result = ended_by(lab, switch_off)
     assert result["ended"].startswith("bob.microwave: its output is off - ")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,26 +108,32 @@ def test_double_click_has_two_windows_and_its_populations_are_those_predicted(do
 
 
 def test_an_interrupted_run_has_a_page_that_says_so(lab):
+    controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "qnode", "run", "heralding", str(lab.path), "--data", str(lab.data)]
     process = subprocess.Popen(
         [*command, "--heralds", "100000", "--speed", "max"],
         cwd=lab.folder,
-        env=lab.environment(),
+        env={**lab.environment(), "TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=terminal,
     )
+    os.close(terminal)
     try:
-        deadline = time.monotonic() + 90
-        while not list(lab.data.glob("runs/*/midpoint/tags-*.arrow")):
-            assert process.poll() is None, process.stderr.read().decode()
-            assert time.monotonic() < deadline, "no plan was played"
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        seen, interrupted = b"", False
+        # A pseudo-terminal whose other end is closed ends in an error.
+        with contextlib.suppress(OSError):
+            while part := os.read(controller, 65536):
+                seen += part
+                # What it has shown it has heard of, whatever its daemons have written meanwhile.
+                if not interrupted and b"/100,000 heralds" in seen:
+                    process.send_signal(signal.SIGINT)
+                    interrupted = True
+        assert process.wait(90) == 130, seen[-2000:].decode(errors="replace")
     finally:
+        os.close(controller)
         process.kill()
-        process.wait(10)
-        process.stderr.close()
+        process.wait(90)
     (folder,) = (lab.data / "runs").iterdir()
     facts = json.loads((folder / "run.json").read_text())
     assert facts["state"] == "interrupted"

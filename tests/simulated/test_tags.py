@@ -105,7 +105,7 @@ async def topics_of(lab, site, wanted):
     keyring = lab_keyring(model, lab.data)
     found = {}
     async with TapSubscriber(endpoint_of(model, site, "tap"), site, "operator", keyring) as tap:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             async for message in tap:
                 # The two detectors of a link that heralds on one click hardly ever fire together.
                 if message.topic == "clicks.correlation" or any(message.payload.get("counts", [1])):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from _bench import SingleClick, agree, brighter, bring_up, efficiency, parties_agree
+from _bench import SingleClick, agree, brighter, efficiency, parties_agree
 
 TURN = 1.1
 """The true Rabi frequency over the one that the stack's calibration says."""
@@ -23,7 +23,7 @@ def test_daemons_without_the_world_in_their_lab_file_do_the_same_run(lab):
     lab.edit_world(lambda tree: tree["world"].update(seed=5))
     lab.edit(lambda tree: tree.pop("world"))
     assert not any(line.startswith("world:") for line in lab.path.read_text().splitlines())
-    bring_up(lab)
+    lab.start_all()
     cut = lab.run(*options)
     assert cut["exit"] == 0, cut["stderr"]
     assert cut["heralds"] == whole["heralds"] >= 300
@@ -78,7 +78,7 @@ def test_rotations_that_are_10_percent_off_move_all_correlators_as_the_angles_sa
 
     lab.edit(brighter)
     lab.edit_world(faster)
-    bring_up(lab)
+    lab.start_all()
     result = lab.run("--heralds", "6000")
     assert result["exit"] == 0, result["stderr"]
     parties_agree(result)
@@ -123,7 +123,7 @@ def test_simulators_do_not_read_what_is_intended_or_believed(lab):
         tree["calibration"]["links"]["alice-bob"]["psi_plus_on"]["value"] = "det2"
 
     lab.edit_world(lie)
-    bring_up(lab)
+    lab.start_all()
     lied = lab.run(*options)
     assert lied["exit"] == 0, lied["stderr"]
     assert lied["heralds"] == true["heralds"] >= 300
