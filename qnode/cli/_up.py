@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qnode.cli._lab import simulated_instruments
 from qnode.client import LabConnection
-from qnode.daemons import STOP_S, Child, Ownership, Supervisor
+from qnode.daemons import STOP_S, Child, Ownership, Supervisor, holder_of
 from qnode.errors import MisuseError
 from qnode.labfile import Lab, load_world
 
@@ -22,6 +22,10 @@ NOTHING_TO_DARKEN_S = 2.0
 """Wall time that daemons, and then their guards, get to leave when all instruments are gone."""
 OWN_S = 1.0
 """Wall time for another supervisor of this lab to be gone."""
+ASK_S = 0.5
+"""Wall time for daemons to say that they are there, where nothing else tells of them."""
+BUSY_S = 10.0
+"""Wall time for those that are known to be there, or whose neighbours are."""
 OnExit = Callable[[Child, int], None]
 
 
@@ -78,7 +82,11 @@ async def _is_up(lab_path: Path, folder: Path, *, seed: int | None, speed: str |
     if not (folder / "keys").is_dir():
         return False
     async with LabConnection(lab_path, folder) as connection:
-        statuses = await connection.statuses(timeout_s=0.5)
+        statuses = await connection.statuses(timeout_s=ASK_S)
+        silent = [name for name, status in statuses.items() if status is None]
+        if silent and (len(silent) < len(statuses) or any(_has_daemon(folder, name) for name in silent)):
+            # A daemon on a computer that is busy with other things is late with its answer, not down.
+            statuses = await connection.statuses(timeout_s=BUSY_S)
         running = [name for name, status in statuses.items() if status is not None]
         if not running:
             return False
@@ -96,6 +104,12 @@ async def _is_up(lab_path: Path, folder: Path, *, seed: int | None, speed: str |
             )
         await connection.require_same_lab()
         return True
+
+
+def _has_daemon(folder: Path, site: str) -> bool:
+    """Whether a daemon of this computer holds a site."""
+    holder = holder_of(Ownership.of_site(folder, site, ""))
+    return holder is not None and holder.role == "daemon"
 
 
 def _verb(word: str, subjects: Sized) -> str:
