@@ -123,7 +123,7 @@ def running(*instruments: SimInstrument, timeout_s: float = 10.0) -> Iterator[Ba
             background.close()
 
 
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 5.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
     """Return as soon as ``condition()`` is true; it is looked at every few milliseconds.
 
     Raises:

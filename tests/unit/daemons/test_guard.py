@@ -74,7 +74,7 @@ asyncio.run(work())
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 90.0
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)

@@ -53,20 +53,29 @@ class Rack:
     def of(self, name: str) -> list[tuple[Any, ...]]:
         return [call[1:] for call in self.calls if call[0] == name]
 
-    def watched(self) -> str | None:
-        """What the watch says within a second, or None."""
+    def watched(self, looks: int = 5) -> str | None:
+        """What the watch says, or None when each instrument was looked at so many times without a word."""
 
         async def body() -> str | None:
             failures: list[Any] = []
-            try:
-                async with asyncio.timeout(1.0):
-                    await self.slow.watch(failures.append)
-            except TimeoutError:
+            before = len(self.calls)
+            watching = asyncio.ensure_future(self.slow.watch(failures.append))
+            async with asyncio.timeout(60.0):
+                while not (watching.done() or self._seen(before, looks)):
+                    await asyncio.sleep(0.002)
+            if not watching.done():
+                watching.cancel()
                 return None
+            await watching
             (failure,) = failures
             return str(failure)
 
         return asyncio.run(body())
+
+    def _seen(self, before: int, looks: int) -> bool:
+        """Whether each instrument that is watched was asked so many times since."""
+        asked = [call[0] for call in self.calls[before:]]
+        return all(asked.count(name) >= looks for name in self.slow._members)
 
 
 @pytest.fixture

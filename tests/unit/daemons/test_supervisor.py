@@ -59,7 +59,7 @@ def output(folder, name):
 
 
 async def until(condition):
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
@@ -116,7 +116,10 @@ def test_a_child_that_is_not_ready_in_time_is_an_error_that_names_its_output(fol
     asyncio.run(body())
 
 
-def test_a_killed_child_is_reported_and_started_again_three_times_at_most(folder):
+def test_a_killed_child_is_reported_and_started_again_three_times_at_most(folder, monkeypatch):
+    # However long three starts take.
+    monkeypatch.setattr("qnode.daemons._supervisor.START_LIMIT_INTERVAL_S", 1e9)
+
     async def body():
         ends = []
         supervisor = Supervisor(folder, lambda child, code: ends.append((child.name, code)))
@@ -130,7 +133,7 @@ def test_a_killed_child_is_reported_and_started_again_three_times_at_most(folder
         os.kill(child.pid, signal.SIGKILL)
         await until(lambda: child.down)
         with pytest.raises(SupervisorError, match="alice does not run any more"):
-            await asyncio.wait_for(supervisor.wait_ready("alice"), 10.0)
+            await asyncio.wait_for(supervisor.wait_ready("alice"), 60.0)
         assert ends == [("alice", -signal.SIGKILL)] * 3
         assert len(set(pids)) == 3
         await supervisor.stop()
@@ -202,7 +205,7 @@ def test_a_child_that_is_killed_now_and_then_is_always_started_again(folder, mon
     asyncio.run(body())
 
 
-@pytest.mark.parametrize(("works_s", "guard_s"), [(0.3, 10.0), (60.0, 0.1)])
+@pytest.mark.parametrize(("works_s", "guard_s"), [(0.3, 60.0), (60.0, 0.1)])
 def test_the_guard_of_a_killed_child_is_waited_for_and_then_killed(folder, works_s, guard_s):
     async def body():
         supervisor = Supervisor(folder)
@@ -213,7 +216,7 @@ def test_the_guard_of_a_killed_child_is_waited_for_and_then_killed(folder, works
         await supervisor.stop(within_s=0.1, guard_s=guard_s)
         # An orphan that has ended may wait a while to be taken notice of.
         assert gone(guard) or psutil.Process(guard).status() == psutil.STATUS_ZOMBIE
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 50.0
 
     asyncio.run(body())
 

@@ -14,7 +14,7 @@ def manager_socket(request, tmp_path, monkeypatch):
     name = f"@qnode-test-{os.getpid()}" if request.param == "abstract" else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(name.replace("@", "\0", 1) if request.param == "abstract" else name)
-        listening.settimeout(5)
+        listening.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", name)
         yield listening
 

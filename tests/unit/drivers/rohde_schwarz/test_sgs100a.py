@@ -55,7 +55,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def source(peer: Peer) -> Iterator[RohdeSchwarzSGS100A]:
-    source = RohdeSchwarzSGS100A("microwave", peer.address, timeout=0.5)
+    source = RohdeSchwarzSGS100A("microwave", peer.address, timeout=2.0)
     assert peer.lines == CONNECT
     peer.lines.clear()
     yield source
@@ -187,11 +187,11 @@ def test_silence_is_one_clear_line_and_a_late_answer_is_not_the_next_one(
         peer.connections[0].sendall(b"-99\n")
     assert source.frequency() == 2.88e9
     assert len(peer.connections) == 2
-    assert source.timeout() == 0.5
+    assert source.timeout() == 2.0
 
 
 def test_nobody_at_the_address() -> None:
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(InstrumentError, match=r"microwave \(R&S SGS100A at TCPIP0::127.0.45.3.*can't connect"):
-        RohdeSchwarzSGS100A("microwave", f"TCPIP0::{HOST}::{port}::SOCKET", timeout=0.5)
+        RohdeSchwarzSGS100A("microwave", f"TCPIP0::{HOST}::{port}::SOCKET", timeout=2.0)

@@ -55,7 +55,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def tagger(peer: Peer) -> Iterator[TDC1]:
-    tagger = TDC1("tagger", peer.path, timeout_s=0.3)
+    tagger = TDC1("tagger", peer.path, timeout_s=2.0)
     assert peer.got(b"abort\r\n*IDN?\r\nREFCLK 1\r\nREFCLK?\r\n")
     yield tagger
     tagger.close()
@@ -63,7 +63,7 @@ def tagger(peer: Peer) -> Iterator[TDC1]:
 
 def read_all(tagger: TDC1, size: int) -> list[bytes]:
     chunks: list[bytes] = []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while sum(map(len, chunks)) < size and time.monotonic() < deadline:
         chunks.append(tagger.read(timeout_s=0.1).data)
     return chunks
@@ -100,7 +100,7 @@ def test_an_unfinished_word_waits_for_its_rest(peer: Peer, tagger: TDC1) -> None
     peer.say(b"\x01\x02\x03")
     started = time.monotonic()
     assert tagger.read(timeout_s=0.1).data == b""
-    assert 0.1 <= time.monotonic() - started < 1.0
+    assert 0.1 <= time.monotonic() - started < 20.0
     peer.say(b"\x04\x05")
     tags = tagger.read(timeout_s=1.0)
     assert (tags.format, tags.data, tags.channel) == ("sfifteen_tdc1", b"\x01\x02\x03\x04", 0)
@@ -139,7 +139,7 @@ def test_nothing_is_asked_while_it_streams(peer: Peer, tagger: TDC1) -> None:
 
 def test_a_stream_left_by_a_killed_owner_is_ended_first(peer: Peer) -> None:
     peer.say(b"\x55" * 999)
-    tagger = TDC1("tagger", peer.path, timeout_s=0.3)
+    tagger = TDC1("tagger", peer.path, timeout_s=2.0)
     assert tagger.identify().model == "TDC1"
     assert peer.got(b"abort\r\n*IDN?\r\nREFCLK 1\r\nREFCLK?\r\n*IDN?\r\n")
 
@@ -158,8 +158,8 @@ def test_safe_state_twice_in_any_state(peer: Peer, tagger: TDC1) -> None:
         (b"REFCLK?", b"2\r\n", "'REFCLK\\?' is '2' after 'REFCLK 1', expected '1'"),
         (b"mode?", b"0\r\n", "'mode\\?' is '0' after 'INPKT;timestamp', expected '3'"),
         (b"time?", b"1000\r\n", "'time\\?' is '1000' after 'time 0', expected '0'"),
-        (b"mode?", b"", "no answer to 'mode\\?' within 0.3 s"),
-        (b"mode?", b"3", "no answer to 'mode\\?' within 0.3 s, only b'3'"),
+        (b"mode?", b"", "no answer to 'mode\\?' within 2 s"),
+        (b"mode?", b"3", "no answer to 'mode\\?' within 2 s, only b'3'"),
     ],
 )
 def test_a_setting_not_taken_stops_the_start(

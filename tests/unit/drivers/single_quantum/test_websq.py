@@ -144,7 +144,7 @@ def peer() -> Iterator[Peer]:
 
 def connect(peer: Peer, **kwargs: Any) -> WebSQ:
     ports = {"control_port": peer.control.getsockname()[1], "counts_port": peer.counts.getsockname()[1]}
-    return WebSQ("snspd", HOST, **({"timeout_s": 0.4} | ports | kwargs))
+    return WebSQ("snspd", HOST, **({"timeout_s": 2.0} | ports | kwargs))
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ def test_a_detector_that_latches_again_is_told(peer: Peer, driver: WebSQ) -> Non
 
 def test_a_detector_that_stays_latched_gets_its_set_point_back(peer: Peer, driver: WebSQ) -> None:
     peer.latched = peer.latches_for_ever = {2}
-    with pytest.raises(InstrumentError, match=r"detector 2 stays latched 0.4 s without bias"):
+    with pytest.raises(InstrumentError, match=r"detector 2 stays latched 2 s without bias"):
         driver.recover(2)
     assert driver.bias_current() == [18.0, 21.5]
 
@@ -290,7 +290,7 @@ def test_a_detector_that_is_not_there(peer: Peer, driver: WebSQ, detector: int) 
 
 
 def test_counts_are_those_of_the_first_whole_period(driver: WebSQ) -> None:
-    assert driver.counts(timeout_s=1.0) == DetectorCounts((101, 202), period_ms=10.0, unix_time_s=1764000000.02)
+    assert driver.counts(timeout_s=10.0) == DetectorCounts((101, 202), period_ms=10.0, unix_time_s=1764000000.02)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_counts_are_those_of_the_first_whole_period(driver: WebSQ) -> None:
 def test_no_counts_is_one_clear_line(peer: Peer, driver: WebSQ, lines: bytes, text: str) -> None:
     peer.lines = lines
     with pytest.raises(InstrumentError, match=text):
-        driver.counts(timeout_s=0.2)
+        driver.counts(timeout_s=1.0)
 
 
 def test_silence_is_one_clear_line_and_the_next_call_connects_anew(peer: Peer, driver: WebSQ) -> None:

@@ -86,7 +86,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def awg(peer: Peer) -> Iterator[TektronixAWG5014C]:
-    awg = TektronixAWG5014C("awg", peer.address, timeout=0.5)
+    awg = TektronixAWG5014C("awg", peer.address, timeout=2.0)
     peer.commands.clear()
     yield awg
     awg.close()
@@ -391,7 +391,7 @@ def test_connects_anew_after_a_power_cut(peer: Peer, awg: TektronixAWG5014C) -> 
     again = Peer(port)
     again.answers[":AWGC:RSTATE?"] = "0"
     assert awg.state() == "stopped"
-    assert awg.timeout() == 0.5
+    assert awg.timeout() == 2.0
     awg.close()
     again.close()
 

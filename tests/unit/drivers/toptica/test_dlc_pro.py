@@ -107,7 +107,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def laser(peer: Peer) -> Iterator[DLCpro]:
-    laser = DLCpro("laser", HOST, port=peer.port, timeout_s=0.5)
+    laser = DLCpro("laser", HOST, port=peer.port, timeout_s=2.0)
     peer.lines.clear()
     yield laser
     laser.close()
