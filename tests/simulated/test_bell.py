@@ -70,19 +70,19 @@ def agrees(runs: list[dict[str, Any]], s: float) -> None:
             assert n == pytest.approx(trials / 8, abs=4 * (trials * 7 / 64) ** 0.5), (bell, settings)
 
 
-def test_four_seeded_runs_agree_with_the_prediction(bell):
+def test_two_seeded_runs_agree_with_the_prediction(bell):
     s = predicted_s(bell)
     assert s > 2.2
-    runs = [played(bell, 200, seed) for seed in (1, 2, 3, 4)]
+    runs = [played(bell, 400, seed) for seed in (1, 2)]
     for run in runs:
         recounted(run)
-        assert run["trials"] == 200
+        assert run["trials"] == 400
         assert run["expired"] == []
         assert run["s"] == pytest.approx(s, abs=3.5 * run["s_err"])
         sums = run["accounting"]
         assert sums["alice"] == sums["bob"] == sums["midpoint"]
         assert sums["midpoint"]["heralded"] == run["trials"] + run["surplus"]
-    assert len({run["heralds_sha256"] for run in runs}) == 4
+    assert len({run["heralds_sha256"] for run in runs}) == 2
     assert runs[0]["predicted"]["s"] == s
     agrees(runs, s)
 

@@ -23,12 +23,10 @@ def test_heralds_are_settled_and_agree_with_the_prediction(lab):
     assert result["simulated"]
 
 
-def test_one_seed_gives_the_same_heralds_at_any_credit_and_another_seed_others(lab):
-    runs = {
-        (seed, credit): lab.run("--heralds", "60", "--speed", "max", "--seed", str(seed), "--credit", str(credit))
-        for seed, credit in ((1, 1), (1, 256), (2, 256))
-    }
-    assert all(result["exit"] == 0 for result in runs.values()), runs
-    hashes = {key: result["heralds_sha256"] for key, result in runs.items()}
-    assert hashes[1, 1] == hashes[1, 256]
-    assert hashes[1, 256] != hashes[2, 256]
+def test_one_seed_gives_the_same_heralds_at_any_credit(lab):
+    """That other seeds give others is seen in test_bell.py."""
+    one, many = (
+        lab.run("--heralds", "60", "--speed", "max", "--seed", "1", "--credit", credit) for credit in ("1", "256")
+    )
+    assert one["exit"] == many["exit"] == 0, (one, many)
+    assert one["heralds_sha256"] == many["heralds_sha256"]
