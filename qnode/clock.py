@@ -40,10 +40,11 @@ import json
 import time
 from typing import Any, Protocol
 
+from qnode.errors import NetworkError
+
 __all__ = [
     "PS_PER_NS",
     "PS_PER_S",
-    "PS_PER_US",
     "TAI_MINUS_UTC_S",
     "WIRE_VERSION",
     "ClockError",
@@ -53,10 +54,7 @@ __all__ = [
     "connect_clock",
 ]
 
-from qnode.errors import NetworkError
-
 PS_PER_NS = 1_000
-PS_PER_US = 1_000_000
 PS_PER_S = 1_000_000_000_000
 
 TAI_MINUS_UTC_S = 37

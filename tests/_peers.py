@@ -6,34 +6,34 @@ import os
 import socket
 import threading
 import tty
+from collections.abc import Callable
 from contextlib import suppress
 
 
-class TcpPeer:
-    """A VISA resource ``TCPIP0::host::port::SOCKET`` whose connections `serve` answers, one thread each.
+class TcpPort:
+    """A TCP port whose connections ``serve`` answers until they end, one thread each."""
 
-    Attributes that `serve` reads are set before the base is.
-    """
-
-    def __init__(self, host: str, port: int = 0) -> None:
+    def __init__(self, host: str, serve: Callable[[socket.socket], None], port: int = 0) -> None:
+        self._talk = serve
         self.listener = socket.create_server((host, port))
-        self.address = f"TCPIP0::{host}::{self.listener.getsockname()[1]}::SOCKET"
+        self.port: int = self.listener.getsockname()[1]
         self.connections: list[socket.socket] = []
         self.threads = [threading.Thread(target=self._accept)]
         self.threads[0].start()
 
-    def serve(self, connection: socket.socket) -> None:
-        """Answer until the connection ends."""
-        raise NotImplementedError
+    def hang_up(self) -> None:
+        """End all connections."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Pull the plug; twice is harmless."""
         if self.listener.fileno() >= 0:
             self.listener.shutdown(socket.SHUT_RDWR)
             self.listener.close()
-        for connection in self.connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        self.threads[0].join(5)  # from here on nobody else comes
+        self.hang_up()
         for thread in self.threads:
             thread.join(5)
 
@@ -50,7 +50,22 @@ class TcpPeer:
     def _serve(self, connection: socket.socket) -> None:
         # A client that leaves with unread answers resets the connection.
         with suppress(OSError), connection:
-            self.serve(connection)
+            self._talk(connection)
+
+
+class TcpPeer(TcpPort):
+    """A VISA resource ``TCPIP0::host::port::SOCKET`` that answers by its own `serve`.
+
+    Attributes that `serve` reads are set before the base is.
+    """
+
+    def __init__(self, host: str, port: int = 0) -> None:
+        super().__init__(host, self.serve, port)
+        self.address = f"TCPIP0::{host}::{self.port}::SOCKET"
+
+    def serve(self, connection: socket.socket) -> None:
+        """Answer until the connection ends."""
+        raise NotImplementedError
 
 
 class PtyPeer:

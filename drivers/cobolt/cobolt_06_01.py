@@ -7,22 +7,19 @@ list, and of drivers that labs use.
 from __future__ import annotations
 
 import re
-import termios
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import serial
 from qcodes import validators
-from qcodes.instrument import Instrument
 
-from drivers._cores import fault, open_terminal
+from drivers._cores import TerminalInstrument, idn_of
 from drivers.roles import Identity, LaserState
 from qnode.errors import InstrumentError, MisuseError
 
 __all__ = ["Cobolt0601"]
 
-_MODEL = "Cobolt 06-01"
 _HEAD = "laser1"
 _POLL_S = 0.02
 _OFF_S = 2.0
@@ -43,10 +40,8 @@ _FAULTS: Mapping[str, str] = {
     "4": "constant power time-out",
 }
 
-T = TypeVar("T")
 
-
-class Cobolt0601(Instrument):
+class Cobolt0601(TerminalInstrument):
     """Cobolt 06-01: one head, ``laser1``; role `drivers.roles.Laser`.
 
     Safe state: laser off; power, current and mode are kept. Not thread-safe: one thread owns it.
@@ -65,16 +60,14 @@ class Cobolt0601(Instrument):
         ``laser = Cobolt0601("repump", "/dev/ttyACM1"); laser.power(0.02); laser.start_emission()``
     """
 
+    model = "Cobolt 06-01"
     heads: tuple[str, ...] = (_HEAD,)
 
     def __init__(
         self, name: str, address: str, *, timeout_s: float = 2.0, start_s: float = 20.0, **kwargs: Any
     ) -> None:
-        super().__init__(name, **kwargs)
-        self._address = address
-        self._timeout_s = timeout_s
+        super().__init__(name, address, timeout_s=timeout_s, **kwargs)
         self._start_s = start_s
-        self._port: serial.Serial | None = None
         self.emission = self.add_parameter(
             "emission", get_cmd="l?", get_parser=_flag, docstring="Whether the laser is on."
         )
@@ -138,8 +131,7 @@ class Cobolt0601(Instrument):
 
     def get_idn(self) -> dict[str, str | None]:
         """`identify` in the words of QCoDeS."""
-        identity = self.identify()
-        return {"vendor": identity.maker, "model": identity.model, "serial": identity.serial, "firmware": None}
+        return idn_of(self.identify())
 
     def reference_locked(self) -> bool:
         """It takes no 10 MHz: always true."""
@@ -196,13 +188,6 @@ class Cobolt0601(Instrument):
         """Laser off; works in any state."""
         self.stop_emission()
 
-    def close(self) -> None:
-        """Give the terminal back; the laser stays as it is."""
-        port, self._port = self._port, None
-        if port is not None:
-            port.close()
-        super().close()
-
     # --- line ------------------------------------------------------------------------------------------------------
 
     def write_raw(self, cmd: str) -> None:
@@ -219,15 +204,7 @@ class Cobolt0601(Instrument):
         Raises:
             InstrumentError: the terminal is gone, or no whole line came within the time-out.
         """
-        line = self._guarded(cmd, lambda port: self._exchange(port, cmd))
-        if not line.endswith(b"\n"):
-            raise self._fault(
-                f"no answer to {cmd!r} within {self._timeout_s:g} s, only {line!r}",
-                hint="check that the terminal is the laser's and that no other program reads it",
-                asked=cmd,
-                waited_s=self._timeout_s,
-            )
-        return line.decode("ascii", errors="replace").strip()
+        return self._text(cmd, self._guarded(cmd, lambda port: self._exchange(port, cmd)))
 
     def _exchange(self, port: serial.Serial, cmd: str) -> bytes:
         # What came late for an earlier question must not answer this one.
@@ -270,32 +247,6 @@ class Cobolt0601(Instrument):
                     waited_s=limit_s,
                 )
             time.sleep(_POLL_S)
-
-    def _open(self) -> serial.Serial:
-        try:
-            self._port = open_terminal(self._address, self._timeout_s)
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise self._fault(
-                f"can't open the terminal: {error}", hint="check the USB cable, the path and the rights on it"
-            ) from error
-        return self._port
-
-    def _guarded(self, asked: str, call: Callable[[serial.Serial], T]) -> T:
-        port = self._port or self._open()
-        try:
-            return call(port)
-        # termios.error is no OSError.
-        except (serial.SerialException, OSError, termios.error) as error:
-            self._port = None
-            port.close()
-            raise self._fault(
-                f"{asked!r} failed: {error}",
-                hint="check the USB cable; the next call opens the terminal again",
-                asked=asked,
-            ) from error
-
-    def _fault(self, what: str, *, hint: str, **context: object) -> InstrumentError:
-        return fault(self.name, _MODEL, self._address, what, hint=hint, **context)
 
 
 def _flag(answer: str) -> bool:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import zmq
 from qcodes.instrument import Instrument
 
-from drivers._cores import fault
+from drivers._cores import fault, idn_of
 from drivers.idquantique._request import RequestSocket
 from drivers.idquantique._streams import PairStreams
 from drivers.roles import Identity, RawTags, RecordingStatus
@@ -94,13 +94,7 @@ class ID900(Instrument):
 
     def get_idn(self) -> dict[str, str | None]:
         """`identify` in the words of QCoDeS."""
-        identity = self.identify()
-        return {
-            "vendor": identity.maker,
-            "model": identity.model,
-            "serial": identity.serial,
-            "firmware": identity.firmware,
-        }
+        return idn_of(self.identify())
 
     def reference_locked(self) -> bool:
         """Whether it synchronises to the external 10 MHz (``DEVI:SYNC?``); it tells no more than that."""

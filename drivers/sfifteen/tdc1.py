@@ -10,19 +10,16 @@ import os
 import re
 import select
 import time
-from collections.abc import Callable
 from typing import Any, Literal
 
 import serial
-from qcodes.instrument import Instrument
 
-from drivers._cores import fault, open_terminal
+from drivers._cores import TerminalInstrument, idn_of
 from drivers.roles import Identity, RawTags
-from qnode.errors import InstrumentError, MisuseError
+from qnode.errors import MisuseError
 
 __all__ = ["TDC1"]
 
-_MODEL = "S-Fifteen TDC1"
 _WORD_BYTES = 4
 _MAX_READ_BYTES = 1 << 20
 _MAX_LINE_BYTES = 4096
@@ -34,11 +31,12 @@ _REFCLK_EXTERNAL = "1"
 _MODE_TIMESTAMP = "3"
 
 
-class TDC1(Instrument):
+class TDC1(TerminalInstrument):
     """S-Fifteen TDC1 time tagger; role `drivers.roles.TimeTagger`, format ``sfifteen_tdc1``.
 
     While it streams it can't be asked anything: a reply would stand between the words. `identify` and
-    `reference_locked` then give what was last read. Not thread-safe: one thread owns it.
+    `reference_locked` then give what was last read. A stream goes on after `close`, until the next owner stops it.
+    Not thread-safe: one thread owns it.
 
     Args:
         name: name in the lab file.
@@ -54,16 +52,15 @@ class TDC1(Instrument):
         ``tagger = TDC1("tagger", "/dev/ttyACM0"); tagger.start(); tagger.read(timeout_s=1.0).data``
     """
 
+    model = "S-Fifteen TDC1"
+
     def __init__(
         self, name: str, address: str, *, level: Literal["TTL", "NIM"] = "TTL", timeout_s: float = 2.0, **kwargs: Any
     ) -> None:
         if level not in ("TTL", "NIM"):
             raise MisuseError(f"{name}: level {level!r}", hint="level is TTL or NIM")
-        super().__init__(name, **kwargs)
-        self._address = address
+        super().__init__(name, address, timeout_s=timeout_s, **kwargs)
         self._level = level
-        self._timeout_s = timeout_s
-        self._port: serial.Serial | None = None
         self._streaming = False
         self._remainder = b""
         self._identity: Identity | None = None
@@ -106,13 +103,7 @@ class TDC1(Instrument):
 
     def get_idn(self) -> dict[str, str | None]:
         """`identify` in the words of QCoDeS."""
-        identity = self.identify()
-        return {
-            "vendor": identity.maker,
-            "model": identity.model,
-            "serial": identity.serial,
-            "firmware": identity.firmware,
-        }
+        return idn_of(self.identify())
 
     def reference_locked(self) -> bool:
         """Whether it is made to use the external 10 MHz (``REFCLK?`` is 1); while it streams: as last read."""
@@ -172,13 +163,6 @@ class TDC1(Instrument):
         """It has no outputs: still means that the stream is ended."""
         self._abort_stream()
 
-    def close(self) -> None:
-        """Give the terminal back; a stream goes on until the next owner stops it."""
-        port, self._port = self._port, None
-        if port is not None:
-            port.close()
-        super().close()
-
     # --- line ------------------------------------------------------------------------------------------------------
 
     def write_raw(self, cmd: str) -> None:
@@ -202,37 +186,11 @@ class TDC1(Instrument):
         line = self._read_line(cmd)
         if not line.endswith(b"\n"):
             self._guarded(cmd, lambda port: port.reset_input_buffer())
-            raise self._fault(
-                f"no answer to {cmd!r} within {self._timeout_s:g} s, only {line!r}",
-                hint="check that the terminal is the TDC1's and that no other program reads it",
-                asked=cmd,
-                waited_s=self._timeout_s,
-            )
-        return line.decode("ascii", errors="replace").strip()
+        return self._text(cmd, line)
 
-    def _open(self) -> None:
-        try:
-            self._port = open_terminal(self._address, self._timeout_s)
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise self._fault(
-                f"can't open the terminal: {error}", hint="check the USB cable, the path and the rights on it"
-            ) from error
-
-    def _guarded(self, asked: str, call: Callable[[serial.Serial], Any]) -> Any:
-        if self._port is None:
-            self._open()
-        try:
-            return call(self._port)
-        except (serial.SerialException, OSError) as error:
-            port, self._port = self._port, None
-            self._streaming = False
-            if port is not None:
-                port.close()
-            raise self._fault(
-                f"{asked!r} failed: {error}",
-                hint="check the USB cable; the next call opens the terminal again",
-                asked=asked,
-            ) from error
+    def _drop(self) -> None:
+        self._streaming = False
+        super()._drop()
 
     def _read_line(self, asked: str) -> bytes:
         """Bytes up to a line's end, or what came within the time-out."""
@@ -283,6 +241,3 @@ class TDC1(Instrument):
                 hint="check its firmware and, for REFCLK, the 10 MHz cable",
                 asked=command,
             )
-
-    def _fault(self, what: str, *, hint: str, **context: object) -> InstrumentError:
-        return fault(self.name, _MODEL, self._address, what, hint=hint, **context)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from qcodes import validators
 from qcodes.instrument import Instrument
 
-from drivers._cores import fault
+from drivers._cores import fault, idn_of
 from drivers.roles import DetectorCounts, Identity
 from drivers.single_quantum._labels import ControlLine, Label
 from qnode.errors import InstrumentError, MisuseError
@@ -146,8 +146,7 @@ class WebSQ(Instrument):
 
     def get_idn(self) -> dict[str, str | None]:
         """`identify` in the words of QCoDeS."""
-        identity = self.identify()
-        return {"vendor": identity.maker, "model": identity.model, "serial": None, "firmware": None}
+        return idn_of(self.identify())
 
     def reference_locked(self) -> bool:
         """It takes no 10 MHz: always true."""

@@ -18,7 +18,7 @@ import pulsestreamer.pulse_streamer_base as _vendor_base
 from pulsestreamer import ClockSource, OutputState, Sequence, State, StateCondition, TriggerRearm, TriggerStart
 from qcodes.instrument import Instrument
 
-from drivers._cores import fault
+from drivers._cores import fault, idn_of
 from drivers.roles import Identity, PulseLimits, PulseProgram
 from qnode.errors import InstrumentError
 
@@ -130,13 +130,7 @@ class PulseStreamer(Instrument):
 
     def get_idn(self) -> dict[str, str | None]:
         """`identify` in the words of QCoDeS."""
-        identity = self.identify()
-        return {
-            "vendor": identity.maker,
-            "model": identity.model,
-            "serial": identity.serial,
-            "firmware": identity.firmware,
-        }
+        return idn_of(self.identify())
 
     def reference_locked(self) -> bool:
         """Whether the external 10 MHz input is the selected clock; the box tells no more than that."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from qcodes import validators
 from qcodes.instrument import Instrument, InstrumentChannel
 
-from drivers._cores import fault
+from drivers._cores import fault, idn_of
 from drivers.roles import Identity, LaserState
 from drivers.toptica._decof import DecofLine, DecopError, DecopValue
 from qnode.errors import InstrumentError, MisuseError
@@ -202,13 +202,7 @@ class DLCpro(Instrument):
 
     def get_idn(self) -> dict[str, str | None]:
         """`identify` in the words of QCoDeS."""
-        identity = self.identify()
-        return {
-            "vendor": identity.maker,
-            "model": identity.model,
-            "serial": identity.serial,
-            "firmware": identity.firmware,
-        }
+        return idn_of(self.identify())
 
     def reference_locked(self) -> bool:
         """It takes no 10 MHz: always true."""

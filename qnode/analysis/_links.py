@@ -128,16 +128,7 @@ def single_click(
     Raises:
         MisuseError: a probability outside [0, 1], a negative phase, or parameters with which no herald ever comes.
     """
-    _check(
-        alpha_a=alpha_a,
-        alpha_b=alpha_b,
-        eta_a=eta_a,
-        eta_b=eta_b,
-        dark=dark,
-        visibility=visibility,
-        p2_a=p2_a,
-        p2_b=p2_b,
-    )
+    _check(alpha_a, alpha_b, eta_a, eta_b, dark, visibility, p2_a, p2_b)
     if not phase_rms_rad >= 0:
         raise MisuseError(f"phase_rms_rad is {phase_rms_rad}", hint="a standard deviation is 0 or more")
     joint = {
@@ -187,16 +178,7 @@ def double_click(
     Raises:
         MisuseError: a probability outside [0, 1], or parameters with which no herald ever comes.
     """
-    _check(
-        alpha_a=alpha_a,
-        alpha_b=alpha_b,
-        eta_a=eta_a,
-        eta_b=eta_b,
-        dark=dark,
-        visibility=visibility,
-        p2_a=p2_a,
-        p2_b=p2_b,
-    )
+    _check(alpha_a, alpha_b, eta_a, eta_b, dark, visibility, p2_a, p2_b)
     one_each = _one_click_of_one(eta_a, dark) * _one_click_of_one(eta_b, dark)
     two_and_none = _one_click_of_two(eta_a, eta_b, dark, visibility) * _one_click_of_noise(dark)
     joint = {
@@ -210,8 +192,18 @@ def double_click(
     return _heralded(joint, odd * eta_a * eta_b * (1 - dark) ** 2 * visibility * not_twice)
 
 
-def _check(**probabilities: float) -> None:
-    for name, value in probabilities.items():
+def _check(
+    alpha_a: float,
+    alpha_b: float,
+    eta_a: float,
+    eta_b: float,
+    dark: float,
+    visibility: float,
+    p2_a: float,
+    p2_b: float,
+) -> None:
+    """What both protocols ask for are probabilities; a fault names the argument as the caller wrote it."""
+    for name, value in locals().items():
         if not 0 <= value <= 1:
             raise MisuseError(f"{name} is {value}", hint="it is a probability, from 0 to 1")
 

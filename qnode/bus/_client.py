@@ -6,14 +6,14 @@ import asyncio
 import itertools
 import secrets
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from qnode.bus._errors import PeerRestartedError
 from qnode.bus._keys import Keyring
 from qnode.bus._link import Link
+from qnode.bus._running import Running
 from qnode.bus._sockets import COMMANDS
 from qnode.bus._wire import COMMAND_FEATURES, Call, Downstream, Fault, Result, Welcome, encode, unpack_error
 from qnode.errors import MisuseError, NetworkError
@@ -36,7 +36,7 @@ class _OpenCall:
         """Boot id of the peer that may have it."""
 
 
-class Client:
+class Client(Running):
     """Calls a `Server`; connects by itself, again after each cut.
 
     Args:
@@ -142,15 +142,6 @@ class Client:
                         hint="close it after the last answer",
                     )
                 )
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     def _send(self, number: int, call: _OpenCall) -> None:
         deadline_ns = call.deadline_ns + self._link.clock_offset_ns

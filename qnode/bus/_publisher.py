@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 from qnode.bus._boots import BootTable
 from qnode.bus._hub import Hub, Session
 from qnode.bus._keys import Keyring
+from qnode.bus._running import Running
 from qnode.bus._sockets import STREAM
 from qnode.bus._stream import StreamJournal
 from qnode.bus._wire import STREAM_FEATURES, Ack, Ask, Hello, Items, PositionNote, Upstream
@@ -59,7 +59,7 @@ class _Cursor:
             self.bytes_on_way -= self.on_way.pop()[1]
 
 
-class StreamPublisher:
+class StreamPublisher(Running):
     """Numbers items, journals them, sends them to every subscriber and sends again what one has missed.
 
     Args:
@@ -190,15 +190,6 @@ class StreamPublisher:
         if self._noting is not None:
             self._noting.cancel()
             await asyncio.gather(self._noting, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def _note_positions(self) -> None:
         while True:

@@ -8,14 +8,14 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
 from qnode.bus._errors import CallTimeoutError, RefusedError
 from qnode.bus._hub import Hub, Session
 from qnode.bus._keys import Keyring
+from qnode.bus._running import Running
 from qnode.bus._sockets import ANSWERS
 from qnode.bus._wire import COMMAND_FEATURES, Call, Fault, Result, Upstream, WireError, encode, pack_error
 from qnode.errors import MisuseError, NetworkError
@@ -61,7 +61,7 @@ class _Reply:
         self.at = time.monotonic()
 
 
-class Server:
+class Server(Running):
     """Answers calls from `Client`.
 
     Each call is a task of its own, so a handler that hangs stops nobody else. A call whose deadline has passed is
@@ -136,15 +136,6 @@ class Server:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def _sweep(self) -> None:
         while True:

@@ -7,12 +7,12 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Self
 
 from qnode.bus._keys import Keyring
 from qnode.bus._link import Link
 from qnode.bus._positions import Position, PositionStore
+from qnode.bus._running import Running
 from qnode.bus._sockets import STREAM
 from qnode.bus._stream import BootChange, Item, StreamCounters
 from qnode.bus._wire import STREAM_FEATURES, Ack, Ask, Downstream, Items, PositionNote, Welcome
@@ -25,7 +25,7 @@ _ACK_AT_LEAST_EVERY_S = 0.5
 _ACK_EVERY_ITEMS = 512
 
 
-class StreamSubscriber:
+class StreamSubscriber(Running):
     """Receives each item of a `StreamPublisher` once and in order, from where it stopped last time.
 
     An item counts as dealt with, is acknowledged and its position kept, when the next one is asked for, or at `done`.
@@ -79,7 +79,7 @@ class StreamSubscriber:
         self._peer_last_seq = self._dealt.seq
         self._queue: deque[Item] = deque()
         self._in_hand: Item | None = None
-        self._news: asyncio.Future[None] | None = None
+        self._news = asyncio.Event()
         self._counters = StreamCounters()
         self._welcomed = False
         self._asked_for = 0
@@ -149,8 +149,8 @@ class StreamSubscriber:
         while not self._queue:
             if self._link.closed:
                 raise StopAsyncIteration
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
+            self._news.clear()
+            await self._news.wait()
         if self._link.closed:
             raise StopAsyncIteration
         item = self._queue.popleft()
@@ -169,20 +169,7 @@ class StreamSubscriber:
         if self._ack_soon is not None:
             self._ack()
         self._link.close()
-        self._wake()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def _wake(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+        self._news.set()
 
     def _welcome(self, welcome: Welcome) -> None:
         if self._welcomed:
@@ -234,7 +221,7 @@ class StreamSubscriber:
         last = self._queue[-1].seq
         self._received = Position(batch.boot_id, last)
         self._peer_last_seq = max(self._peer_last_seq, last)
-        self._wake()
+        self._news.set()
 
     def _gap(self) -> None:
         """Ask for what is missing; what still arrives of the old round is no new gap."""

@@ -7,7 +7,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -15,6 +14,7 @@ import zmq
 
 from qnode.bus._hub import bind
 from qnode.bus._keys import Keyring
+from qnode.bus._running import Running
 from qnode.bus._sockets import TAP, Pump, make_socket
 from qnode.bus._wire import encode
 from qnode.errors import MisuseError, NetworkError
@@ -35,7 +35,7 @@ class TapMessage(NamedTuple):
     """Publisher's wall time, nanoseconds since 1970."""
 
 
-class TapPublisher:
+class TapPublisher(Running):
     """Sends to whoever listens; never waits, never keeps.
 
     Example::
@@ -90,17 +90,8 @@ class TapPublisher:
             self._socket.close()
             self._socket = None
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-class TapSubscriber:
+class TapSubscriber(Running):
     """Listens to a tap; gives the newest messages, and counts what it could not.
 
     Args:
@@ -127,7 +118,7 @@ class TapSubscriber:
         self._topics = tuple(topics)
         self._queue: deque[TapMessage] = deque()
         self._dropped = 0
-        self._news: asyncio.Future[None] | None = None
+        self._news = asyncio.Event()
         self._socket: zmq.Socket[bytes] | None = None
         self._pump: Pump | None = None
 
@@ -143,8 +134,8 @@ class TapSubscriber:
         while not self._queue:
             if self._pump is None:
                 raise StopAsyncIteration
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
+            self._news.clear()
+            await self._news.wait()
         return self._queue.popleft()
 
     async def start(self) -> None:
@@ -174,20 +165,7 @@ class TapSubscriber:
             self._pump.close()
             self._socket.close()
             self._pump = self._socket = None
-        self._wake()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def _wake(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+        self._news.set()
 
     def _receive(self) -> None:
         if self._socket is None:
@@ -202,4 +180,4 @@ class TapSubscriber:
             self._queue.popleft()
             self._dropped += 1
         self._queue.append(TapMessage(topic.decode(errors="replace"), payload, wall_ns))
-        self._wake()
+        self._news.set()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import socket
 import tty
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from qnode.errors import InstrumentError
@@ -25,9 +27,13 @@ class PtyPort:
 
     Args:
         name: of the instrument, for messages.
-        path: where the link stands; parents are made, a link left over by a killed process is replaced.
+        path: where the link stands; parents are made, a link that nobody holds any more, left over by a killed process,
+            is replaced.
         on_bytes: called with what the client wrote.
         queue_bytes: how much output waits for a client that does not read.
+
+    Raises:
+        InstrumentError: another simulator holds the path, something else stands there, or it can't be written.
     """
 
     def __init__(self, name: str, path: Path, on_bytes: Callable[[bytes], None], queue_bytes: int) -> None:
@@ -39,6 +45,7 @@ class PtyPort:
         self._queued = 0
         self._writing = False
         self._loop = asyncio.get_running_loop()
+        self._claim = self._take()
         self._near, self._far = os.openpty()
         try:
             tty.setraw(self._far)
@@ -48,15 +55,42 @@ class PtyPort:
         except BaseException:
             os.close(self._near)
             os.close(self._far)
+            self._claim.close()
             raise
         self._loop.add_reader(self._near, self._readable)
 
-    def _link(self) -> None:
-        try:
+    def _take(self) -> socket.socket:
+        """Claim the path for this process, however it ends: a name in the kernel leaves no file behind.
+
+        Who merely finds a link can't tell a living simulator's from a dead one's whose number somebody else has by now.
+        """
+        with self._refusing():
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            folder = self._path.parent.stat()
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0qnode-pty:{folder.st_dev}:{folder.st_ino}:".encode() + os.fsencode(self._path.name)[-64:])
+        except OSError as fault:
+            claim.close()
+            if fault.errno != errno.EADDRINUSE:
+                raise
+            raise InstrumentError(
+                f"{self._name}: another simulator serves {self._path}",
+                hint="stop it, or change the address in the lab file",
+                address=str(self._path),
+            ) from None
+        return claim
+
+    def _link(self) -> None:
+        with self._refusing():
             if self._path.is_symlink():
                 self._path.unlink()
             self._path.symlink_to(self._far_name)
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
         except FileExistsError:
             raise InstrumentError(
                 f"{self._name}: {self._path} is taken by something that is not a serial port of ours",
@@ -105,6 +139,7 @@ class PtyPort:
                 self._path.unlink()
         os.close(self._near)
         os.close(self._far)
+        self._claim.close()
 
     def _readable(self) -> None:
         try:

@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from qnode.clock import PS_PER_S, WIRE_VERSION
-from qnode.errors import NetworkError
+from simulators.world.line_server import LineServer
 from simulators.world.timeline import Party, Timeline
 
 __all__ = ["ClockServer"]
 
-LONGEST_LINE = 4096
 
-
-class ClockServer:
+class ClockServer(LineServer["_Connection"]):
     """Lab time for daemons and runs.
 
     Args:
@@ -27,57 +25,30 @@ class ClockServer:
         label_offset_s: per site, by how many whole seconds its party's lab time is wrong.
     """
 
+    endpoint = "clock"
+    setting = "clocks:"
+    longest_line = 4096
+
     def __init__(self, timeline: Timeline, host: str, port: int, label_offset_s: Mapping[str, int]) -> None:
+        super().__init__(host, port)
         self.timeline = timeline
-        self.host = host
-        self.port = port
         self._offset_s = label_offset_s
-        self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
 
     async def start(self) -> None:
-        """Listen.
+        """Listen, and hear of failures of lab time.
 
         Raises:
             NetworkError: the address is taken or not on this machine.
         """
+        await super().start()
         loop = asyncio.get_running_loop()
-        try:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=LONGEST_LINE)
-        except OSError as error:
-            raise NetworkError(
-                f"clock endpoint: can't listen on {self.host}:{self.port} ({error.strerror})",
-                hint="is another simulator of this lab running? stop it, or change `clocks:` in the lab file",
-            ) from error
-        self.port = self._server.sockets[0].getsockname()[1]
         self.timeline.on_failure = lambda text: _threadsafe(loop, self._fail, text)
 
-    async def stop(self) -> None:
-        """Close the listener and all connections."""
-        if self._server is None:
-            return
-        self._server.close()
-        for connection in list(self._connections):
-            connection.close()
-        await self._server.wait_closed()
-        self._server = None
+    def _connected(self, writer: asyncio.StreamWriter) -> _Connection:
+        return _Connection(self.timeline, writer, asyncio.get_running_loop())
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(self.timeline, writer, asyncio.get_running_loop())
-        self._connections.add(connection)
-        try:
-            while line := await reader.readline():
-                connection.handle(line, self._offset_s)
-                await writer.drain()
-        except (OSError, ValueError):
-            # A line beyond the limit, or a peer that is gone: both end the connection.
-            pass
-        except asyncio.CancelledError:
-            # The loop is being closed under us; ending quietly is all there is to do.
-            pass
-        finally:
-            connection.close()
-            self._connections.discard(connection)
+    async def _handle(self, connection: _Connection, line: bytes) -> None:
+        connection.handle(line, self._offset_s)
 
     def _fail(self, text: str) -> None:
         """Lab time failed: everybody hears why, and a new run starts with new connections."""

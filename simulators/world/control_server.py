@@ -18,14 +18,15 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from qnode.errors import MisuseError, NetworkError, QnodeError
+from qnode.errors import MisuseError, QnodeError
+from simulators.world.line_server import LineServer
 
 __all__ = ["ControlServer"]
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
-class ControlServer:
+class ControlServer(LineServer[asyncio.StreamWriter]):
     """Listens on one address; answers by the handlers given.
 
     Args:
@@ -34,53 +35,18 @@ class ControlServer:
         handlers: by operation; each takes the request and returns what its answer holds.
     """
 
+    endpoint = "control"
+    setting = "world.control"
+
     def __init__(self, host: str, port: int, handlers: Mapping[str, Handler]) -> None:
-        self.host = host
-        self.port = port
+        super().__init__(host, port)
         self._handlers = handlers
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
 
-    async def start(self) -> None:
-        """Listen.
+    def _connected(self, writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
+        return writer
 
-        Raises:
-            NetworkError: the address is taken or not on this machine.
-        """
-        try:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port)
-        except OSError as error:
-            raise NetworkError(
-                f"control endpoint: can't listen on {self.host}:{self.port} ({error.strerror})",
-                hint="is another simulator of this lab running? stop it, or change `world.control` in the lab file",
-            ) from error
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Close the listener and all connections."""
-        if self._server is None:
-            return
-        self._server.close()
-        for writer in list(self._writers):
-            writer.close()
-        await self._server.wait_closed()
-        self._server = None
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        try:
-            while line := await reader.readline():
-                writer.write(json.dumps(await self._answer(line), separators=(",", ":")).encode() + b"\n")
-                await writer.drain()
-        except (OSError, ValueError):
-            # The peer is gone, or sent a line without end: nothing to answer to.
-            pass
-        except asyncio.CancelledError:
-            # The loop is being closed under us; ending quietly is all there is to do.
-            pass
-        finally:
-            self._writers.discard(writer)
-            writer.close()
+    async def _handle(self, connection: asyncio.StreamWriter, line: bytes) -> None:
+        connection.write(json.dumps(await self._answer(line), separators=(",", ":")).encode() + b"\n")
 
     async def _answer(self, line: bytes) -> dict[str, Any]:
         try:

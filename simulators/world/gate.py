@@ -75,20 +75,14 @@ class GatePlayer(HeraldPlayer[GatedLink, _Fired]):
     ) -> None:
         uniform = generator.random(4)
         operators: list[Complex | None] = [None, None]
-        for port, channel in enumerate(self._station.ports):
-            if channel is None or channel.node not in jumped:
-                continue
-            jump = herald.jumps[channel.node]
-            # A line that came late met the next pass: that spin was pumped anew and knows nothing of the fired.
-            if fired.lit[port] and link.attempt[port][fired.gate] == jump.loop and jump.segment.waveform.excitation:
-                operators[port] = self._nodes[channel.node].herald_operator(jump)
+        clicked = list(self._clicked_spins(link, fired.gate, fired.lit, jumped, herald))
+        for port, node, jump in clicked:
+            operators[port] = self._nodes[node].herald_operator(jump)
         outcomes: dict[str, bool] = {}
         if any(operator is not None for operator in operators):
             rho = fired.maps.post_state(fired.pattern, np.array([fired.phase_rad]))[0]
             found = _measure(rho, operators, uniform[:2])
-            for channel, operator, bright in zip(self._station.ports, operators, found, strict=True):
-                if channel is not None and operator is not None:
-                    outcomes[channel.node] = bright
+            outcomes = {node: found[port] for port, node, _ in clicked if operators[port] is not None}
         self._branches(herald, base_ps, jumped, outcomes, uniform[2:], generator)
 
 

@@ -6,7 +6,7 @@ What is the same for every logic; `gate` and `latch` say what clicked, when the 
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -150,6 +150,21 @@ class HeraldPlayer(abc.ABC, Generic[LinkT, FiredT]):
         generator: np.random.Generator,
     ) -> None:
         """Clicks in tries at which the logic does not fire; a logic that fires on every click has none."""
+
+    def _clicked_spins(
+        self, link: LinkT, at: int, lit: tuple[bool, bool], jumped: set[str], herald: Herald
+    ) -> Iterator[tuple[int, str, Jump]]:
+        """Spins that the click was about and whose branch starts now: port, node and jump.
+
+        A line that came late met the next pass: that spin was pumped anew and knows nothing of the click.
+        """
+        for port, channel in enumerate(self._station.ports):
+            if channel is None or channel.node not in jumped:
+                continue
+            jump = herald.jumps[channel.node]
+            same_pass = link.attempt[port][at] == jump.loop and jump.segment.waveform.excitation is not None
+            if lit[port] and same_pass:
+                yield port, channel.node, jump
 
     # --- what follows for the nodes --------------------------------------------------------------------------------
 

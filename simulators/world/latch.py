@@ -88,21 +88,14 @@ class LatchPlayer(HeraldPlayer[PairedLink, _Fired]):
     ) -> None:
         uniform = generator.random(4)
         weights: list[Complex | None] = [None, None]
-        for port, channel in enumerate(self._station.ports):
-            if channel is None or channel.node not in jumped:
-                continue
-            jump = herald.jumps[channel.node]
-            # A line that came late met the next pass: that spin was pumped anew and knows nothing of the clicks.
-            if fired.lit[port] and link.attempt[port][fired.pair] == jump.loop and jump.segment.waveform.excitations:
-                read = partial(self._nodes[channel.node].herald_weights, jump)
-                weights[port] = link.weights(port, fired.pair, read)
+        clicked = list(self._clicked_spins(link, fired.pair, fired.lit, jumped, herald))
+        for port, node, jump in clicked:
+            weights[port] = link.weights(port, fired.pair, partial(self._nodes[node].herald_weights, jump))
         outcomes: dict[str, bool] = {}
         if any(weight is not None for weight in weights):
             chance = fired.maps.readout(fired.pattern, fired.phase_rad, weights[0], weights[1])
             first = bool(uniform[0] * chance[0, 0] < chance[1, 0])
             of_second = chance[1] if first else chance[0] - chance[1]
-            second = bool(uniform[1] * of_second[0] < of_second[1])
-            for channel, weight, bright in zip(self._station.ports, weights, (first, second), strict=True):
-                if channel is not None and weight is not None:
-                    outcomes[channel.node] = bright
+            found = (first, bool(uniform[1] * of_second[0] < of_second[1]))
+            outcomes = {node: found[port] for port, node, _ in clicked if weights[port] is not None}
         self._branches(herald, base_ps, jumped, outcomes, uniform[2:], generator)

@@ -29,7 +29,7 @@ ALLOWED = {
     "drivers.cobolt": {"qcodes", "serial"},
     "drivers.idquantique": {"qcodes", "zmq"},
     "drivers.rohde_schwarz": {"qcodes"},
-    "drivers.sfifteen": {"qcodes", "serial"},
+    "drivers.sfifteen": {"serial"},
     "drivers.single_quantum": {"qcodes"},
     "drivers.swabian": {"numpy", "pulsestreamer", "qcodes"},
     "drivers.tektronix": {"numpy", "qcodes"},

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _plans import a_plan
 
 from qnode.daemons._party import Party, endpoint_of, run_accounting, stop_with_parent
 from qnode.errors import InstrumentError, MisuseError
@@ -17,26 +18,14 @@ PS_PER_S = 10**12
 
 
 def plan(plan_id: str = "aa", **changes: Any) -> Plan:
-    values: dict[str, Any] = {
-        "plan_id": plan_id,
-        "run_id": "run-1",
-        "kind": "heralding",
-        "link": "alice-bob",
-        "protocol": "single_click",
-        "t0_tai_s": 1_000,
+    usual = {
         "rounds": 400,
-        "first_round": 0,
         "attempts": 10,
         "round_period_ps": 2 * 10**9,
-        "attempt_period_ps": 10**8,
         "bases": {"alice": "X", "bob": "X"},
-        "echo": True,
-        "sequences": {},
-        "lab_sha256": "",
         "credit_rounds": 100,
-        "boot_id": "",
     }
-    return Plan(**{**values, **changes})
+    return a_plan(plan_id=plan_id, **{**usual, **changes})
 
 
 @pytest.fixture

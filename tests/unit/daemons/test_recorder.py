@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from _plans import a_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,24 +32,8 @@ Tag = tuple[int, int]
 
 
 def plan(rounds: int = 10, period_ps: int = ROUND) -> Plan:
-    return Plan(
-        plan_id="00000000000000aa",
-        run_id="run",
-        kind="heralding",
-        link="alice-bob",
-        protocol="single_click",
-        t0_tai_s=1_000,
-        rounds=rounds,
-        first_round=0,
-        attempts=N,
-        round_period_ps=period_ps,
-        attempt_period_ps=ATTEMPT,
-        bases={"alice": "XYZ"},
-        echo=True,
-        sequences={},
-        lab_sha256="",
-        credit_rounds=16,
-        boot_id="",
+    return a_plan(
+        rounds=rounds, attempts=N, round_period_ps=period_ps, attempt_period_ps=ATTEMPT, bases={"alice": "XYZ"}
     )
 
 

@@ -10,16 +10,12 @@ import msgspec
 import numpy as np
 import pyarrow.parquet
 import pytest
+from _plans import a_plan
 
 from qnode.daemons._tape import TapeDeck
-from qnode.heralds import Plan
 from qnode.tags import Recorder, TagBlock, _recorder, read_tags
 
-PLAN = Plan(
-    plan_id="00112233aabbccdd", run_id="run-1", kind="heralding", link="alice-bob", protocol="single_click",
-    t0_tai_s=1000, rounds=10, first_round=0, attempts=5, round_period_ps=10, attempt_period_ps=2,
-    bases={"alice": "Z", "bob": "Z"}, echo=True, sequences={}, lab_sha256="ab", credit_rounds=1, boot_id="00",
-)  # fmt: skip
+PLAN = a_plan(plan_id="00112233aabbccdd", rounds=10, round_period_ps=10)
 NAME = "tags-00112233aabbccdd"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _plans import a_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from qnode.heralds import (
     LedgerError,
     Message,
     NodeRow,
-    Plan,
     PlanBook,
     PlanEnd,
     Reason,
@@ -29,25 +29,7 @@ from qnode.heralds import (
 )
 
 N = 10
-PLAN = Plan(
-    plan_id="00000000000000aa",
-    run_id="run",
-    kind="heralding",
-    link="alice-bob",
-    protocol="single_click",
-    t0_tai_s=1_000,
-    rounds=12,
-    first_round=0,
-    attempts=N,
-    round_period_ps=10_000_000,
-    attempt_period_ps=1_000_000,
-    bases={},
-    echo=True,
-    sequences={},
-    lab_sha256="",
-    credit_rounds=16,
-    boot_id="",
-)
+PLAN = a_plan(attempts=N)
 ID = PLAN.plan_id
 
 Round = tuple[int, int, int]

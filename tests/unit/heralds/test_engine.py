@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 import pytest
+from _plans import a_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,25 +42,7 @@ Tag = tuple[int, int, int]
 
 
 def plan(rounds: int = 12) -> Plan:
-    return Plan(
-        plan_id="00000000000000aa",
-        run_id="run",
-        kind="heralding",
-        link="alice-bob",
-        protocol="single_click",
-        t0_tai_s=1_000,
-        rounds=rounds,
-        first_round=0,
-        attempts=N,
-        round_period_ps=ROUND,
-        attempt_period_ps=ATTEMPT,
-        bases={},
-        echo=True,
-        sequences={},
-        lab_sha256="",
-        credit_rounds=16,
-        boot_id="",
-    )
+    return a_plan(rounds=rounds, attempts=N, round_period_ps=ROUND, attempt_period_ps=ATTEMPT)
 
 
 def engine(rounds: int = 12, psi_plus_on: str = "det1") -> Engine:

@@ -7,24 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _limits import AWG
 
-from drivers.roles import AwgLimits, AwgProgram, ChannelLimits, PulseLimits, PulseProgram
+from drivers.roles import AwgLimits, AwgProgram, PulseLimits, PulseProgram
 from qnode.errors import MisuseError
 from qnode.heralds import LinkPrograms, NodeWindows, driver_limits, programs_sha256, site_wiring
 from qnode.labfile import Lab
 from sequences import Output, Wiring, decode
 
 NS = 1_000
-AWG = AwgLimits(
-    sample_rate_hz=1_000_000_000,
-    channels=4,
-    markers_per_channel=2,
-    analog=ChannelLimits(0.02, 4.5, 14),
-    minimum_waveform_samples=250,
-    maximum_elements=8000,
-    maximum_loop_count=65_536,
-    event_to_output_ps=1_304 * NS,
-)
 PULSER = PulseLimits(1_000, 8, 2, 1_000_000, 1, 0xFFFF_FFFF)
 LIMITS: Mapping[str, Any] = {
     "alice": {"awg": AWG, "pulser": PULSER},

@@ -4,21 +4,12 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
+from _limits import AWG
 
-from drivers.roles import AwgLimits, ChannelLimits, PulseLimits
+from drivers.roles import AwgLimits, PulseLimits
 from sequences import Output, Wiring, ns
 from sequences.library import NodeRoundParameters, RoundTiming
 
-AWG = AwgLimits(
-    sample_rate_hz=1_000_000_000,
-    channels=4,
-    markers_per_channel=2,
-    analog=ChannelLimits(0.02, 4.5, 14),
-    minimum_waveform_samples=250,
-    maximum_elements=8000,
-    maximum_loop_count=65_536,
-    event_to_output_ps=1_304 * ns,
-)
 PULSER = PulseLimits(
     tick_ps=1000,
     digital_channels=8,

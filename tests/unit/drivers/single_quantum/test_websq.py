@@ -3,11 +3,11 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from _peers import TcpPort
 
 from drivers.roles import DetectorCounts, Identity, RoleInstrument
 from drivers.single_quantum.websq import WebSQ
@@ -44,44 +44,22 @@ class Peer:
         self.end = b"\x17"
         self.broadcast_before_reply: list[dict[str, Any]] = []
         self.lines = b"1764000000.01,100,200\n1764000000.02,101,202\n1764000000.03,7,7\n"
-        self.connected = 0
-        self.connections: list[socket.socket] = []
-        self.threads: list[threading.Thread] = []
-        self.control = self._listen(self._serve_control)
-        self.counts = self._listen(self._serve_counts)
-
-    def _listen(self, serve: Callable[[socket.socket], None]) -> socket.socket:
-        listener = socket.create_server((HOST, 0))
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                self.connections.append(connection)
-                self.threads.append(threading.Thread(target=serve, args=(connection,)))
-                self.threads[-1].start()
-
-        self.threads.append(threading.Thread(target=accept))
-        self.threads[-1].start()
-        return listener
+        self.control = TcpPort(HOST, self._serve_control)
+        self.counts = TcpPort(HOST, self._serve_counts)
 
     def _serve_control(self, connection: socket.socket) -> None:
-        self.connected += 1
         decoder, text = json.JSONDecoder(), ""
-        with suppress(OSError), connection:
-            while data := connection.recv(65536):
-                text += data.decode()
-                while text:
-                    try:
-                        message, end = decoder.raw_decode(text)
-                    except json.JSONDecodeError:
-                        break
-                    text = text[end:]
-                    self.messages.append(message)
-                    if not self.silent:
-                        self._send(connection, self._react(message))
+        while data := connection.recv(65536):
+            text += data.decode()
+            while text:
+                try:
+                    message, end = decoder.raw_decode(text)
+                except json.JSONDecodeError:
+                    break
+                text = text[end:]
+                self.messages.append(message)
+                if not self.silent:
+                    self._send(connection, self._react(message))
 
     def _send(self, connection: socket.socket, messages: list[dict[str, Any]]) -> None:
         data = b"".join(json.dumps(message).encode() + self.end for message in messages)
@@ -114,25 +92,19 @@ class Peer:
         ]
 
     def _serve_counts(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            connection.sendall(self.lines)
-            connection.recv(1)
+        connection.sendall(self.lines)
+        connection.recv(1)
 
     def commands(self) -> list[dict[str, Any]]:
         return [message for message in self.messages if "command" in message]
 
     def hang_up(self) -> None:
-        for connection in self.connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        for port in (self.control, self.counts):
+            port.hang_up()
 
     def close(self) -> None:
-        for listener in (self.control, self.counts):
-            listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-        self.hang_up()
-        for thread in self.threads:
-            thread.join(5)
+        for port in (self.control, self.counts):
+            port.close()
 
 
 @pytest.fixture
@@ -143,7 +115,7 @@ def peer() -> Iterator[Peer]:
 
 
 def connect(peer: Peer, **kwargs: Any) -> WebSQ:
-    ports = {"control_port": peer.control.getsockname()[1], "counts_port": peer.counts.getsockname()[1]}
+    ports = {"control_port": peer.control.port, "counts_port": peer.counts.port}
     return WebSQ("snspd", HOST, **({"timeout_s": 2.0} | ports | kwargs))
 
 
@@ -314,7 +286,7 @@ def test_silence_is_one_clear_line_and_the_next_call_connects_anew(peer: Peer, d
         driver.bias_current()
     peer.silent = False
     assert driver.bias_current() == [18.0, 21.5]
-    assert peer.connected == 2
+    assert len(peer.control.connections) == 2
 
 
 def test_a_lost_connection_is_made_anew(peer: Peer, driver: WebSQ) -> None:

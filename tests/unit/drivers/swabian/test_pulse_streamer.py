@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _peers import TcpPort
 
 from drivers.roles import Identity, PulseProgram
 from drivers.swabian.pulse_streamer import PulseStreamer
@@ -60,29 +61,16 @@ class Peer:
                 pass
 
         self.http = ThreadingHTTPServer((HOST, 8050), Handler)
-        self.listener = socket.create_server((HOST, 21328))
-        self.threads = [
-            threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}),
-            threading.Thread(target=self._serve_binary),
-        ]
-        for thread in self.threads:
-            thread.start()
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02})
+        self.thread.start()
+        self.binary = TcpPort(HOST, self._serve_binary, 21328)
 
-    def _serve_binary(self) -> None:
-        self.connections: list[socket.socket] = []
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections.append(connection)
-            with connection, connection.makefile("rb") as stream:
-                while len(head := stream.read(32)) == 32:
-                    body = stream.read(struct.unpack("<4I2Q", head)[4])
-                    self.uploads.append(head + body)
-                    connection.sendall(
-                        struct.pack("<4I2Q", *struct.unpack("<2I", head[:8]), self.binary_error, 0, 0, 0)
-                    )
+    def _serve_binary(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            while len(head := stream.read(32)) == 32:
+                body = stream.read(struct.unpack("<4I2Q", head)[4])
+                self.uploads.append(head + body)
+                connection.sendall(struct.pack("<4I2Q", *struct.unpack("<2I", head[:8]), self.binary_error, 0, 0, 0))
 
     def asked(self, method: str) -> list[list[Any]]:
         return [params for name, params in self.calls if name == method]
@@ -90,12 +78,8 @@ class Peer:
     def close(self) -> None:
         self.http.shutdown()
         self.http.server_close()
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for connection in self.connections:
-            connection.close()
-        for thread in self.threads:
-            thread.join(5)
+        self.thread.join(5)
+        self.binary.close()
 
 
 @pytest.fixture
@@ -107,7 +91,6 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def connect(peer: Peer) -> Iterator[Callable[[], PulseStreamer]]:
-    # Closed before the peer, whose binary thread serves until its client leaves.
     made: list[PulseStreamer] = []
 
     def make() -> PulseStreamer:

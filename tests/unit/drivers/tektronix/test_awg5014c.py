@@ -383,7 +383,7 @@ def test_a_late_answer_is_never_read_as_the_next(peer: Peer, awg: TektronixAWG50
 
 
 def test_connects_anew_after_a_power_cut(peer: Peer, awg: TektronixAWG5014C) -> None:
-    port = peer.listener.getsockname()[1]
+    port = peer.port
     peer.close()
     for _ in range(2):
         with pytest.raises(InstrumentError, match="check power and network cable"):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
+from _peers import TcpPeer
 
 from drivers.roles import Identity, LaserState, RoleInstrument
 from drivers.toptica.dlc_pro import DLCpro
@@ -17,7 +18,7 @@ WELCOME = b"\r\nWelcome to DLC pro!\r\n\r\nDeCoF Command Line\r\n> "
 SET = re.compile(r"^\(param-set! '(\S+) (\S+)\)$")
 
 
-class Peer:
+class Peer(TcpPeer):
     """Answers by a table of paths, applies what is set, records every line in order."""
 
     def __init__(self) -> None:
@@ -41,40 +42,24 @@ class Peer:
         self.refused: dict[str, str] = {}
         self.silent: set[str] = set()
         self.welcome = WELCOME
-        self.connected = 0
         self.on_set: Callable[[str, str], None] = self.follow_current
-        self.listener = socket.create_server((HOST, 0))
-        self.port: int = self.listener.getsockname()[1]
-        self.connections: list[socket.socket] = []
-        self.threads = [threading.Thread(target=self._accept)]
-        self.threads[0].start()
+        super().__init__(HOST)
 
     def follow_current(self, path: str, value: str) -> None:
         """A head emits as its current is switched, as with button pressed and key on."""
         if path.endswith(":dl:cc:enabled"):
             self.values[f"{path.split(':')[0]}:emission"] = value
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connected += 1
-            self.connections.append(connection)
-            self.threads.append(threading.Thread(target=self._serve, args=(connection,)))
-            self.threads[-1].start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection, connection.makefile("rb") as stream:
+    def serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
             connection.sendall(self.welcome)
             for line in stream:
                 text = line.decode().removesuffix("\n")
                 self.lines.append(text)
                 if text not in self.silent:
-                    connection.sendall(self._answer(text).encode() + b"\n> ")
+                    connection.sendall(self.answer(text).encode() + b"\n> ")
 
-    def _answer(self, text: str) -> str:
+    def answer(self, text: str) -> str:
         if text in self.refused:
             return self.refused[text]
         if match := SET.match(text):
@@ -83,19 +68,6 @@ class Peer:
             return "0"
         path = text.removeprefix("(param-ref '").removesuffix(")")
         return self.values.get(path, "Error: -11 unknown parameter")
-
-    def hang_up(self) -> None:
-        for connection in self.connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        if self.listener.fileno() >= 0:
-            self.listener.shutdown(socket.SHUT_RDWR)
-            self.listener.close()
-        self.hang_up()
-        for thread in self.threads:
-            thread.join(5)
 
 
 @pytest.fixture
@@ -275,7 +247,7 @@ def test_silence_is_one_clear_line_and_a_late_reply_is_not_the_next_one(peer: Pe
     with suppress(OSError):
         peer.connections[0].sendall(b"1.0\n> ")
     assert laser.laser1.current() == 95.0
-    assert peer.connected == 2
+    assert len(peer.connections) == 2
 
 
 def test_a_lost_connection_is_made_anew(peer: Peer, laser: DLCpro) -> None:

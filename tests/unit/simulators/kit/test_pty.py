@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 
@@ -59,12 +62,55 @@ def test_what_finds_no_room_is_dropped_in_whole_units(tmp_path: Path) -> None:
 
 def test_a_link_that_is_somebody_elses_by_now_stays(tmp_path: Path) -> None:
     async def body() -> None:
+        port = PtyPort("box", tmp_path / "tty", lambda _data: None, 100)
+        (tmp_path / "tty").unlink()
+        (tmp_path / "tty").symlink_to("/dev/null")
+        port.close()
+        assert (tmp_path / "tty").readlink() == Path("/dev/null")
+
+    run(body())
+
+
+def test_a_path_that_another_simulator_serves_is_refused_and_its_link_stays(tmp_path: Path) -> None:
+    async def body() -> None:
         first = PtyPort("box", tmp_path / "tty", lambda _data: None, 100)
-        second = PtyPort("box", tmp_path / "tty", lambda _data: None, 100)
+        link = (tmp_path / "tty").readlink()
+        # The same folder by another way.
+        (tmp_path / "alias").symlink_to(tmp_path)
+        for path in (tmp_path / "tty", tmp_path / "alias" / "tty"):
+            with pytest.raises(InstrumentError, match=r"box: another simulator serves .*tty - .*stop it"):
+                PtyPort("box", path, lambda _data: None, 100)
+        assert (tmp_path / "tty").readlink() == link
+        PtyPort("box", tmp_path / "tty2", lambda _data: None, 100).close()
         first.close()
-        assert (tmp_path / "tty").exists()
-        second.close()
+        PtyPort("box", tmp_path / "tty", lambda _data: None, 100).close()
         assert not os.path.lexists(tmp_path / "tty")
+
+    run(body())
+
+
+def test_the_link_of_a_killed_simulator_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "tty"
+    code = (
+        "import asyncio, os, signal, sys; from pathlib import Path; from simulators.kit.pty import PtyPort\n"
+        "async def body():\n"
+        "    PtyPort('box', Path(sys.argv[1]), print, 100)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(body())\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.is_symlink()  # nobody was left to remove it
+
+    async def body() -> None:
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        port = PtyPort("box", path, heard.put_nowait, 100)
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        os.write(fd, b"x")
+        assert await heard.get() == b"x"
+        os.close(fd)
+        port.close()
+        assert not os.path.lexists(path)
 
     run(body())
 
