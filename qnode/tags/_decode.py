@@ -104,7 +104,9 @@ class _IdqRef(_IdqDecoder[RefBlock]):
     record_bytes = 16
 
     def _build(self, fields: np.ndarray[Any, np.dtype[np.int64]], channel: int) -> RefBlock:
-        return RefBlock(fields[:, 0].astype(np.int64), fields[:, 1].astype(np.int64), np.full(len(fields), channel, np.uint8))
+        return RefBlock(
+            fields[:, 0].astype(np.int64), fields[:, 1].astype(np.int64), np.full(len(fields), channel, np.uint8)
+        )
 
 
 @overload

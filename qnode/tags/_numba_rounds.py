@@ -13,15 +13,13 @@ MAX_SPAN_PS = 1 << 50
 
 
 @kernel
-def _window(
-    relative: int, first_open: int, period: int, inverse: float, end: int, width: int
-) -> tuple[int, int]:
+def _window(relative: int, first_open: int, period: int, inverse: float, end: int, width: int) -> tuple[int, int]:
     """(attempt, picoseconds since its window opened) of a time after the sync; attempt -1 outside all windows."""
     if relative < first_open or relative >= end:
         return -1, 0
     since_first = relative - first_open
     # (x + 1/2) / period is at least 1/(2 period) away from an integer: one multiplication is exact, and faster
-    attempt = np.int64((since_first + 0.5) * inverse) if inverse > 0 else since_first // period
+    attempt = int((since_first + 0.5) * inverse) if inverse > 0 else since_first // period
     since_open = since_first - attempt * period
     return (attempt if since_open < width else -1), since_open
 
