@@ -20,7 +20,6 @@ from qnode.errors import MisuseError
 
 __all__ = ["TDC1"]
 
-_WORD_BYTES = 4
 _MAX_READ_BYTES = 1 << 20
 _MAX_LINE_BYTES = 4096
 """Of one `TDC1.read`, so that a stream faster than its reader can't hold it for ever."""
@@ -62,7 +61,6 @@ class TDC1(TerminalInstrument):
         super().__init__(name, address, timeout_s=timeout_s, **kwargs)
         self._level = level
         self._streaming = False
-        self._remainder = b""
         self._identity: Identity | None = None
         self._reference_locked = False
         self.level = self.add_parameter(
@@ -122,17 +120,17 @@ class TDC1(TerminalInstrument):
         self._select_external_reference()
         self._set_and_verify("time 0", "time?", "0")
         self._set_and_verify("INPKT;timestamp", "mode?", _MODE_TIMESTAMP)
-        self._remainder = b""
         self.write_raw("counts?")
         self._streaming = True
 
     def read(self, timeout_s: float) -> RawTags:
         """What has come since the last call; see `drivers.roles.TimeTagger`.
 
-        Whole words of 4 bytes only: bytes of an unfinished one are kept for the next call.
+        Bytes as they come, words may be cut anywhere: the decoder joins them, and what is left over after lost bytes
+        is its business to see.
 
         Args:
-            timeout_s: how long to wait for the first word.
+            timeout_s: how long to wait for the first byte.
 
         Raises:
             InstrumentError: the terminal is gone.
@@ -140,20 +138,13 @@ class TDC1(TerminalInstrument):
         """
         if not self._streaming:
             raise MisuseError(f"{self.name}: read() before start()", hint="call start() first")
-        deadline = time.monotonic() + timeout_s
-        chunks = [self._remainder]
-        size = len(self._remainder)
-        while size < _MAX_READ_BYTES:
-            waiting_s = 0.0 if size >= _WORD_BYTES else max(0.0, deadline - time.monotonic())
-            chunk = self._receive(waiting_s, _MAX_READ_BYTES - size)
-            if not chunk and (size >= _WORD_BYTES or time.monotonic() >= deadline):
-                break
+        chunks: list[bytes] = []
+        size, waiting_s = 0, timeout_s
+        while size < _MAX_READ_BYTES and (chunk := self._receive(waiting_s, _MAX_READ_BYTES - size)):
             chunks.append(chunk)
             size += len(chunk)
-        data = b"".join(chunks)
-        whole = size - size % _WORD_BYTES
-        self._remainder = data[whole:]
-        return RawTags("sfifteen_tdc1", data[:whole])
+            waiting_s = 0.0
+        return RawTags("sfifteen_tdc1", b"".join(chunks))
 
     def stop(self) -> None:
         """End the stream; words still under way are dropped."""
@@ -218,7 +209,6 @@ class TDC1(TerminalInstrument):
     def _abort_stream(self) -> None:
         self.write_raw("abort")
         self._streaming = False
-        self._remainder = b""
         deadline = time.monotonic() + self._timeout_s
         while self._receive(_QUIET_S, _MAX_READ_BYTES):
             if time.monotonic() >= deadline:

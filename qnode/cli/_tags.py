@@ -34,6 +34,7 @@ from qnode.tags import (
     g2_of_files,
     merge_files,
     open_tags,
+    require_picture,
     start_multi_stop_counter,
     start_multi_stop_of_files,
     write_tags,
@@ -87,6 +88,16 @@ def _open(files: list[Path], source: Source) -> list[TagFile]:
     return [
         open_tags(path, source.format, channel=source.channel, ref_period_ps=source.ref_period_ps) for path in files
     ]
+
+
+def _refuse_also_read(out: Path, files: list[Path]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        MisuseError: the file to write is one of those.
+    """
+    if out.exists() and any(out.samefile(path) for path in files):
+        raise MisuseError(f"{out} is also read", hint="write to another name")
 
 
 def _report_truncated(files: Iterable[TagFile]) -> None:
@@ -220,8 +231,7 @@ def convert(
 ) -> None:
     """Merge, put on another clock, shift, choose, write."""
     sources = _open(files, source)
-    if out.exists() and any(out.samefile(path) for path in files):
-        raise MisuseError(f"{out} is also read", hint="write to another name")
+    _refuse_also_read(out, files)
     chosen_tags = gaps = 0
 
     def chosen(blocks: Iterable[TagBlock]) -> Iterator[TagBlock]:
@@ -290,6 +300,8 @@ def plot(
         raise MisuseError(f"{reach_ps} ps in {bins} bins is no whole number of picoseconds a bin")
     kind = "g2" if g2 else "lifetime" if lifetime else "rates"
     sources = _open(files, source)
+    _refuse_also_read(out, files)
+    require_picture(out)
     result: G2 | Histogram | Counts
     if scheduler is not None:
         if kind == "rates" or any(file.format != "parquet" for file in sources):

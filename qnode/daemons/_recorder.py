@@ -170,7 +170,9 @@ class NodeRecorder:
     def feed(self, block: TagBlock, horizon_ps: int) -> None:
         """Take tags in order; ``horizon_ps``: no earlier tag will come."""
         keep = block.channel != PPS
-        if keep.any():
+        if keep.all():  # mostly; no copy then
+            self._parts.append((block.t_ps, block.channel))
+        elif keep.any():
             self._parts.append((block.t_ps[keep], block.channel[keep]))
         self._gaps.extend((int(a), int(b)) for a, b in block.gaps)
         self._horizon_ps = max(self._horizon_ps, horizon_ps)
@@ -187,10 +189,11 @@ class NodeRecorder:
         first, rounds = self.recorded, stop_round - self.recorded
         t_ps, channel = self._take(self._end_of_round(stop_round - 1))
         expected = self._first_sync_ps + np.arange(first, stop_round, dtype=np.int64) * self.plan.round_period_ps
+        photons = t_ps[channel == PHOTONS]
         mask = np.zeros(rounds, np.uint8)
 
         charge = _count(
-            t_ps[channel == PHOTONS],
+            photons,
             expected + self._windows.charge_open_ps,
             expected + self._windows.charge_close_ps,
         )
@@ -202,7 +205,7 @@ class NodeRecorder:
         sync = self._syncs(t_ps[channel == SYNC], expected, mask)
 
         attempt = self._line_attempts(t_ps[channel == LINE], sync)
-        rows = self._rows(first, attempt, sync, charge, t_ps[channel == PHOTONS])
+        rows = self._rows(first, attempt, sync, charge, photons)
         self.recorded = stop_round
         return ColumnArrays(first, attempt, np.zeros(rounds, np.uint8), mask), rows
 

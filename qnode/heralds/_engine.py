@@ -19,7 +19,7 @@ from qnode.heralds._ledger import ColumnArrays, Reason
 from qnode.heralds._messages import Herald, Plan
 from qnode.heralds._rules import BITS_A_WINDOW, rules_of
 from qnode.heralds._timing import LinkTiming
-from qnode.tags import Patterns, TagBlock, WindowTrain, click_patterns, decoder, fold_relative
+from qnode.tags import Clicks, Patterns, TagBlock, WindowTrain, click_patterns, decoder, fold_relative, merge
 
 __all__ = ["DETECTORS", "LINE", "SYNC", "Decision", "Engine", "most_credit_rounds"]
 
@@ -36,6 +36,9 @@ HERALD_LIFETIME_PS = 10_000_000_000_000
 LEAD_PS = HERALD_LIFETIME_PS // 2
 """So far at the most may simulated lab time run ahead of what a party has digested: else heralds would be late that
 nothing has delayed."""
+
+_Relative = dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""By input: (round, picoseconds since the round's sync) of its tags."""
 
 
 def most_credit_rounds(round_period_ps: int) -> int:
@@ -125,8 +128,8 @@ class Engine:
         """Decide all rounds from the last decided one up to ``stop_round``, which must be complete."""
         first, rounds = self.decided, stop_round - self.decided
         sync_ps, has_sync = self._syncs(first, stop_round)
-        click_round, click_rel, click_channel = self._relative(DETECTORS, first, stop_round, sync_ps, has_sync)
-        clicks = [fold_relative(click_round, click_rel, click_channel, window) for window in self._windows]
+        of_input = {ch: self._relative(ch, first, stop_round, sync_ps, has_sync) for ch in (*DETECTORS, LINE)}
+        clicks = [self._folded(DETECTORS, of_input, window) for window in self._windows]
         patterns = self._fired([click_patterns(window, DETECTORS) for window in clicks])
         rows, first_row = np.unique(patterns.round, return_index=True)
 
@@ -135,8 +138,7 @@ class Engine:
         attempt[rows - first] = patterns.attempt[first_row]
         pattern[rows - first] = patterns.pattern[first_row]
 
-        line_round, line_rel, line_channel = self._relative((LINE,), first, stop_round, sync_ps, has_sync)
-        lines = fold_relative(line_round, line_rel, line_channel, self._lines)
+        lines = self._folded((LINE,), of_input, self._lines)
         line_rows, line_first = np.unique(lines.round, return_index=True)
         line = np.full(rounds, -1, np.int16)
         line[line_rows - first] = lines.attempt[line_first]
@@ -152,15 +154,29 @@ class Engine:
         pattern[mask > 0] = 0
         attempt[mask > 0] = -1
         self.decided = stop_round
-        sync_round = first + np.flatnonzero(has_sync)
-        tags = self._in_order(
-            np.concatenate((click_round, line_round, sync_round)),
-            np.concatenate((click_rel, line_rel, np.zeros(len(sync_round), np.int64))),
-            np.concatenate((click_channel, line_channel, np.full(len(sync_round), SYNC, np.uint8))),
-            first + np.flatnonzero(~has_sync),
-        )
+        timed = first + np.flatnonzero(has_sync)
+        of_input[SYNC] = timed, np.zeros(len(timed), np.int64)
+        tags = self._in_order(of_input, first + np.flatnonzero(~has_sync))
         offsets_ps = np.concatenate([window.offset_ps for window in clicks])
         return Decision(ColumnArrays(first, attempt, pattern, mask), heralds, tags, offsets_ps)
+
+    def _folded(self, channels: Sequence[int], of_input: _Relative, window: WindowTrain) -> Clicks:
+        """Tags of some inputs inside windows, by round, then time.
+
+        Each input is folded by itself: only what lies in windows, mostly a small part, has to be sorted.
+        """
+        parts = []
+        for channel in channels:
+            ref, rel_ps = of_input[channel]
+            parts.append(fold_relative(ref, rel_ps, np.full(len(ref), channel, np.uint8), window))
+        round_, attempt, offset_ps, name = (
+            np.concatenate([getattr(part, column) for part in parts])
+            for column in ("round", "attempt", "offset_ps", "channel")
+        )
+        opened_ps = round_ * self.plan.round_period_ps + attempt.astype(np.int64) * window.period_ps
+        order = np.argsort(opened_ps + offset_ps, kind="stable")  # which merges streams that are in order
+        outside = sum(part.outside for part in parts)
+        return Clicks(round_[order], attempt[order], offset_ps[order], name[order], outside)
 
     def _fired(self, windows: Sequence[Patterns]) -> Patterns:
         """Attempts with a click in each window, in order; offsets are those of the last window: it fires the line."""
@@ -174,20 +190,19 @@ class Engine:
             )
         return fired
 
-    def _in_order(
-        self,
-        round_: NDArray[np.int64],
-        rel_ps: NDArray[np.int64],
-        channel: NDArray[np.uint8],
-        untimed: NDArray[np.int64],
-    ) -> TagBlock:
+    def _in_order(self, of_input: _Relative, untimed: NDArray[np.int64]) -> TagBlock:
         """Tags in order of time; the rounds of ``untimed`` are gaps, those side by side in one."""
         period_ps = self.plan.round_period_ps
-        t_ps = round_ * period_ps + rel_ps
-        order = np.argsort(t_ps, kind="stable")
+        blocks = []
+        for channel, (round_, rel_ps) in of_input.items():
+            t_ps = round_ * period_ps + rel_ps
+            if (t_ps[1:] < t_ps[:-1]).any():  # tags before their round's sync, or of more than one start
+                t_ps.sort()
+            blocks.append(TagBlock(t_ps, np.full(len(t_ps), channel, np.uint8)))
+        tags = merge(blocks)
         starts = untimed[np.diff(untimed, prepend=-2) > 1]
         stops = untimed[np.diff(untimed, append=self.plan.rounds + 1) > 1] + 1
-        return TagBlock(t_ps.take(order), channel.take(order), np.column_stack((starts, stops)) * period_ps)
+        return TagBlock(tags.t_ps, tags.channel, np.column_stack((starts, stops)) * period_ps)
 
     def _herald(self, round_: int, attempt: int, pattern: int, offset_ps: int) -> Herald:
         plan = self.plan
@@ -210,41 +225,30 @@ class Engine:
         return at, np.bincount(ref - first, minlength=stop - first) == 1
 
     def _relative(
-        self,
-        channels: Sequence[int],
-        first: int,
-        stop: int,
-        sync_ps: NDArray[np.int64],
-        has_sync: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
-        """Tags of some inputs as (round, picoseconds since the round's sync, channel), sorted in time.
+        self, channel: int, first: int, stop: int, sync_ps: NDArray[np.int64], has_sync: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Tags of an input, as they came, as (round, picoseconds since the round's sync).
 
         Stamps may count from the start of the recording or of each sub-acquisition: the sync is in the same count.
         """
-        refs, rels, names = [], [], []
-        for channel in channels:
-            ref, t_ps = self._take(channel, first, stop)
-            good = has_sync[ref - first]
-            ref, t_ps = ref[good], t_ps[good]
-            refs.append(ref)
-            rels.append(t_ps - sync_ps[ref - first])
-            names.append(np.full(len(ref), channel, np.uint8))
-        ref, rel, name = np.concatenate(refs), np.concatenate(rels), np.concatenate(names)
-        if not len(ref):
-            return ref, rel, name
-        # By round, then time. One key, because a stable sort of streams that are sorted each only merges them.
-        low, high = int(rel.min()), int(rel.max())
-        order = np.argsort((ref - first) * (high - low + 1) + (rel - low), kind="stable")
-        return ref.take(order), rel.take(order), name.take(order)
+        ref, t_ps = self._take(channel, first, stop)
+        row = ref - first
+        if not has_sync.all():
+            good = has_sync[row]
+            ref, t_ps, row = ref[good], t_ps[good], row[good]
+        return ref, t_ps - sync_ps[row]
 
     def _take(self, channel: int, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Tags of one input in [first, stop); later ones stay pending."""
         parts = self._pending[channel]
         if not parts:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        ref = np.concatenate([part[0] for part in parts])
-        t_ps = np.concatenate([part[1] for part in parts])
+        ref, t_ps = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        self._pending[channel] = []
+        if first <= ref.min() and ref.max() < stop:  # mostly
+            return ref, t_ps
         later = ref >= stop
-        self._pending[channel] = [(ref[later], t_ps[later])] if later.any() else []
+        if later.any():
+            self._pending[channel] = [(ref[later], t_ps[later])]
         now = ~later & (ref >= first)
         return ref[now], t_ps[now]

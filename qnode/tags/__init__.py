@@ -31,6 +31,7 @@ from qnode.tags._histogram import (
 )
 from qnode.tags._order import DeadTime, Delay, dead_time, delay, merge
 from qnode.tags._partitions import coincidences_of_files, correlate_files, g2_of_files, start_multi_stop_of_files
+from qnode.tags._plot import require_picture
 from qnode.tags._rates import Counts, RateCounter, count_rates
 from qnode.tags._recorder import Recorder, RecorderState
 from qnode.tags._rounds import Clicks, Patterns, WindowTrain, click_patterns, fold, fold_relative
@@ -87,6 +88,7 @@ __all__ = [
     "merge_files",
     "open_tags",
     "read_tags",
+    "require_picture",
     "round_statistics",
     "spool_is_closed",
     "start_multi_stop",

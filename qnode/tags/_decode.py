@@ -73,17 +73,16 @@ class _IdqDecoder(Generic[BlockT]):
         whole = len(buffer) - len(buffer) % self.record_bytes
         if whole < len(buffer):
             self._rest[channel] = buffer[whole:]
-        words = np.frombuffer(buffer, "<u8", whole // 8)
-        large = words > np.uint64(2**63 - 1)
+        words = np.frombuffer(buffer, "<i8", whole // 8)
         offset = self._offset.get(channel, 0)
-        if bool(large.any()):
-            at = int(np.argmax(large))
+        if words.size and words.min() < 0:
+            at = int(np.argmax(words < 0))
             raise InstrumentError(
-                f"channel {channel}, byte {offset + 8 * at}: {words[at]} is no time in picoseconds",
+                f"channel {channel}, byte {offset + 8 * at}: {words[at].view('<u8')} is no time in picoseconds",
                 hint="is the stream cut inside a record, or recorded with a reference index?",
             )
         self._offset[channel] = offset + whole
-        fields = words.astype(np.int64).reshape(-1, self.record_bytes // 8)
+        fields = words.reshape(-1, self.record_bytes // 8)
         if fields.size:
             self._last[channel] = int(fields[-1, -1])
             self.horizon_ps = min(self._last.values())
@@ -98,15 +97,16 @@ class _IdqDecoder(Generic[BlockT]):
 
 class _IdqPlain(_IdqDecoder[TagBlock]):
     def _build(self, fields: np.ndarray[Any, np.dtype[np.int64]], channel: int) -> TagBlock:
-        return TagBlock(np.ascontiguousarray(fields[:, 0]), np.full(len(fields), channel, np.uint8))
+        return TagBlock(fields[:, 0].astype(np.int64), np.full(len(fields), channel, np.uint8))
 
 
 class _IdqRef(_IdqDecoder[RefBlock]):
     record_bytes = 16
 
     def _build(self, fields: np.ndarray[Any, np.dtype[np.int64]], channel: int) -> RefBlock:
-        ref, t_ps = np.ascontiguousarray(fields[:, 0]), np.ascontiguousarray(fields[:, 1])
-        return RefBlock(ref, t_ps, np.full(len(fields), channel, np.uint8))
+        return RefBlock(
+            fields[:, 0].astype(np.int64), fields[:, 1].astype(np.int64), np.full(len(fields), channel, np.uint8)
+        )
 
 
 @overload

@@ -252,21 +252,8 @@ def _read_ttbin(path: Path, tags: int) -> Iterator[TagBlock]:
         yield TagBlock.from_arrays(t_ps[tag], channel[tag], gaps=gaps, overflow=bool(lost.size))
 
 
-def open_tags(
-    path: str | Path,
-    format: str | None = None,
-    *,
-    channel: int | None = None,
-    clock: ClockModel | PpsClock | None = None,
-    ref_period_ps: int | None = None,
-    backend: Backend = "auto",
-) -> TagFile:
-    """A tag file to iterate over in blocks; see `TagFile`.
-
-    Raises:
-        MisuseError: no such file, a format that can't be told or read.
-    """
-    return TagFile(path, format, channel=channel, clock=clock, ref_period_ps=ref_period_ps, backend=backend)
+open_tags = TagFile
+"""A tag file to iterate over in blocks: `TagFile` by the verb that stands beside `read_tags` and `write_tags`."""
 
 
 def read_tags(

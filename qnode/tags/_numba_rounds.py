@@ -9,16 +9,25 @@ from qnode.tags._jit import kernel
 
 __all__ = ["fold", "fold_relative", "patterns"]
 
+MAX_SPAN_PS = 1 << 50
+
 
 @kernel
-def _window(relative: int, first_open: int, period: int, end: int, width: int) -> tuple[int, int]:
+def _window(relative: int, first_open: int, period: int, inverse: float, end: int, width: int) -> tuple[int, int]:
     """(attempt, picoseconds since its window opened) of a time after the sync; attempt -1 outside all windows."""
     if relative < first_open or relative >= end:
         return -1, 0
     since_first = relative - first_open
-    attempt = since_first // period
+    # (x + 1/2) / period is at least 1/(2 period) away from an integer: one multiplication is exact, and faster
+    attempt = int((since_first + 0.5) * inverse) if inverse > 0 else since_first // period
     since_open = since_first - attempt * period
     return (attempt if since_open < width else -1), since_open
+
+
+@kernel
+def _inverse(span: int, period: int) -> float:
+    """1 / period where a multiplication in float64 finds the attempt exactly, else 0."""
+    return 1.0 / period if span <= MAX_SPAN_PS else 0.0
 
 
 @kernel
@@ -39,6 +48,7 @@ def _fold(
     count, current, last = 0, -1, np.int64(-(2**63))
     syncs = sync.size
     end = first_open + (attempts - 1) * period + width
+    inverse = _inverse(end - first_open, period)
     next_sync = sync[0] if syncs else np.int64(2**63 - 1)
     for i in range(t_ps.size):
         t = t_ps[i]
@@ -51,7 +61,7 @@ def _fold(
                 next_sync = sync[current + 1]
         if current < 0:
             continue
-        a, since_open = _window(t - sync[current], first_open, period, end, width)
+        a, since_open = _window(t - sync[current], first_open, period, inverse, end, width)
         if a >= 0:
             row[count] = current
             attempt[count] = a
@@ -77,8 +87,9 @@ def _fold_relative(
 ) -> int:
     count = 0
     end = first_open + (attempts - 1) * period + width
+    inverse = _inverse(end - first_open, period)
     for i in range(rounds.size):
-        a, since_open = _window(relative_ps[i], first_open, period, end, width)
+        a, since_open = _window(relative_ps[i], first_open, period, inverse, end, width)
         if a >= 0:
             row[count] = rounds[i]
             attempt[count] = a

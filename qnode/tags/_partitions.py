@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -33,6 +33,8 @@ PART_TAGS = 1 << 22
 TASK_TIMEOUT_S = 3600.0
 CONNECT_TIMEOUT_S = 10.0
 WORKERS_TIMEOUT_S = 30.0
+NEED_ALL_CHANNELS = ("g2", "start_multi_stop")
+"""Questions that mean nothing without a tag of each channel."""
 
 _Counter = Correlator | G2Counter | CoincidenceCounter | RoundCounter
 
@@ -90,16 +92,6 @@ class _Question:
             return start_multi_stop_counter(start, stop, self.axis, backend=self.backend)
         kind = G2Counter if self.kind == "g2" else Correlator
         return kind(start, stop, self.axis, backend=self.backend)
-
-    def refuse_missing(self, seen: Int64) -> None:
-        """Refuse a channel that no file has; ``seen`` is above 0 for those that are there.
-
-        Raises:
-            MisuseError: there is one.
-        """
-        for wanted in self.channels:
-            if not seen[wanted]:
-                raise refuse_absent(wanted, seen > 0)
 
 
 def _totals(counter: _Counter) -> list[Int64]:
@@ -165,12 +157,44 @@ def _parts(paths: Sequence[str | Path], reach_ps: int, part_tags: int) -> list[_
     return parts
 
 
-def _ask(question: _Question, paths: Sequence[str | Path], scheduler: str | None, part_tags: int) -> list[Int64]:
+class _How(TypedDict, total=False):
+    """Options of all analyses of files; see `correlate_files`."""
+
+    scheduler: str | None
+    backend: Backend
+    part_tags: int
+
+
+def _ask(
+    paths: Sequence[str | Path],
+    kind: str,
+    channels: tuple[Any, ...],
+    *,
+    axis: Axis | None = None,
+    window_ps: int = 0,
+    scheduler: str | None = None,
+    backend: Backend = "auto",
+    part_tags: int = PART_TAGS,
+) -> list[Int64]:
+    """Totals over the files, of channels that are there.
+
+    Raises:
+        MisuseError: files that can't be read or overlap in time; a scheduler that does not answer; a channel that the
+            question needs has no tags.
+    """
+    question = _Question(kind, channels, axis, window_ps, backend)
     parts = _parts(paths, question.reach_ps, part_tags)
     results = _map(question.count, parts, scheduler)
     if not results:
-        return [np.zeros_like(total) for total in _totals(question._counter())]
-    return [np.sum(columns, axis=0) for columns in zip(*results, strict=True)]
+        totals = [np.zeros_like(total) for total in _totals(question._counter())]
+    else:
+        totals = [np.sum(columns, axis=0) for columns in zip(*results, strict=True)]
+    if kind in NEED_ALL_CHANNELS:
+        *totals, seen = totals
+        for wanted in channels:
+            if not seen[wanted]:
+                raise refuse_absent(wanted, seen > 0)
+    return totals
 
 
 def _map(count: Callable[[_Part], list[Int64]], parts: list[_Part], scheduler: str | None) -> list[list[Int64]]:
@@ -228,16 +252,7 @@ def _map_on_cluster(count: Callable[[_Part], list[Int64]], parts: list[_Part], a
         return results
 
 
-def correlate_files(
-    paths: Sequence[str | Path],
-    start: int,
-    stop: int,
-    axis: Axis,
-    *,
-    scheduler: str | None = None,
-    backend: Backend = "auto",
-    part_tags: int = PART_TAGS,
-) -> Histogram:
+def correlate_files(paths: Sequence[str | Path], start: int, stop: int, axis: Axis, **how: Unpack[_How]) -> Histogram:
     """`qnode.tags.correlate` of Parquet files that follow each other in time.
 
     Args:
@@ -245,74 +260,47 @@ def correlate_files(
         start: channel of the start tags.
         stop: channel of the stop tags.
         axis: delays to count.
-        scheduler: "threads" (the default) or "processes" of this machine, or the address of a `dask.distributed`
-            scheduler.
-        backend: see `qnode.tags`.
-        part_tags: tags a task at most, whole row groups.
+        **how: ``scheduler``, "threads" (the default) or "processes" of this machine, or the address of a
+            `dask.distributed` scheduler; ``backend``, see `qnode.tags`; ``part_tags``, tags a task at most, whole row
+            groups.
 
     Raises:
         MisuseError: files that can't be read or overlap in time; a scheduler that does not answer.
     """
-    question = _Question("correlate", (start, stop), axis, 0, backend)
-    return Histogram(axis, _ask(question, paths, scheduler, part_tags)[0])
+    (counts,) = _ask(paths, "correlate", (start, stop), axis=axis, **how)
+    return Histogram(axis, counts)
 
 
-def g2_of_files(
-    paths: Sequence[str | Path],
-    start: int,
-    stop: int,
-    axis: Axis,
-    *,
-    scheduler: str | None = None,
-    backend: Backend = "auto",
-    part_tags: int = PART_TAGS,
-) -> G2:
+def g2_of_files(paths: Sequence[str | Path], start: int, stop: int, axis: Axis, **how: Unpack[_How]) -> G2:
     """`qnode.tags.g2` of Parquet files that follow each other in time; see `correlate_files`.
 
     Raises:
         MisuseError: as `correlate_files`; or a channel has no tags.
     """
-    question = _Question("g2", (start, stop), axis, 0, backend)
-    counts, numbers, seen = _ask(question, paths, scheduler, part_tags)
-    question.refuse_missing(seen)
+    counts, numbers = _ask(paths, "g2", (start, stop), axis=axis, **how)
     return G2.from_counts(axis, counts, *numbers.tolist())
 
 
 def start_multi_stop_of_files(
-    paths: Sequence[str | Path],
-    start: int,
-    stop: int,
-    axis: Axis,
-    *,
-    scheduler: str | None = None,
-    backend: Backend = "auto",
-    part_tags: int = PART_TAGS,
+    paths: Sequence[str | Path], start: int, stop: int, axis: Axis, **how: Unpack[_How]
 ) -> Histogram:
     """`qnode.tags.start_multi_stop` of Parquet files that follow each other in time; see `correlate_files`.
 
     Raises:
         MisuseError: as `correlate_files`; or a channel has no tags, or the axis starts below 0.
     """
-    question = _Question("start_multi_stop", (start, stop), axis, 0, backend)
-    counts, seen = _ask(question, paths, scheduler, part_tags)
-    question.refuse_missing(seen)
+    (counts,) = _ask(paths, "start_multi_stop", (start, stop), axis=axis, **how)
     return Histogram(axis, counts)
 
 
 def coincidences_of_files(
-    paths: Sequence[str | Path],
-    sets: Sequence[Sequence[int]],
-    window_ps: int,
-    *,
-    scheduler: str | None = None,
-    backend: Backend = "auto",
-    part_tags: int = PART_TAGS,
+    paths: Sequence[str | Path], sets: Sequence[Sequence[int]], window_ps: int, **how: Unpack[_How]
 ) -> Int64:
     """`qnode.tags.coincidences` of Parquet files that follow each other in time; see `correlate_files`.
 
     Raises:
         MisuseError: as `correlate_files`, or a bad set or window.
     """
-    checked = CoincidenceCounter(sets, window_ps, backend=backend).sets
-    question = _Question("coincidences", checked, None, window_ps, backend)
-    return _ask(question, paths, scheduler, part_tags)[0]
+    checked = CoincidenceCounter(sets, window_ps).sets
+    (counts,) = _ask(paths, "coincidences", checked, window_ps=window_ps, **how)
+    return counts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from qnode.errors import MisuseError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_g2", "draw_histogram", "draw_rates"]
+__all__ = ["draw_g2", "draw_histogram", "draw_rates", "require_picture"]
 
 
 def _axes(axes: Axes | None) -> Axes:
@@ -28,6 +30,38 @@ def _axes(axes: Axes | None) -> Axes:
     return figure.add_subplot()
 
 
+def require_picture(path: str | Path) -> None:
+    """Refuse a name that no picture can be written to, before hours of counting are spent on it.
+
+    Raises:
+        MisuseError: an ending that no picture has, or the file can't be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    path = Path(path)
+    endings = sorted(FigureCanvasAgg.get_supported_filetypes())
+    if path.suffix[1:].lower() not in endings:
+        raise MisuseError(f"{path}: no picture ends so", hint="known: " + ", ".join(endings))
+    new = not path.exists()
+    with _writing(path):
+        path.open("ab").close()  # a picture that is there stays until it is drawn anew
+        if new:
+            path.unlink()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell of a file that can't be written.
+
+    Raises:
+        MisuseError: it can't.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise MisuseError(f"{path} can't be written: {error.strerror or error}") from None
+
+
 def _save(axes: Axes, path: str | Path | None) -> Axes:
     """Save the picture where there is a path.
 
@@ -35,13 +69,9 @@ def _save(axes: Axes, path: str | Path | None) -> Axes:
         MisuseError: an ending that no picture has, or the file can't be written.
     """
     if path is not None:
-        endings = sorted(axes.figure.canvas.get_supported_filetypes())
-        if Path(path).suffix[1:].lower() not in endings:
-            raise MisuseError(f"{path}: no picture ends so", hint="known: " + ", ".join(endings))
-        try:
+        require_picture(path)
+        with _writing(Path(path)):
             axes.figure.canvas.print_figure(path)
-        except OSError as error:
-            raise MisuseError(f"{path} can't be written: {error.strerror or error}") from None
     return axes
 
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import threading
 import time
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -151,31 +149,7 @@ def test_an_archive_that_found_no_room_is_made_with_the_next_plan(tmp_path, tap,
     assert files == [f"{NAME}.parquet", f"tags-{'b' * 16}.parquet"]
 
 
-class SlowDisk:
-    """A disk on which each write waits until the test lets it."""
-
-    def __init__(self, path: Path, gate: threading.Event) -> None:
-        self.file = path.open("xb", buffering=0)
-        self.gate = gate
-
-    def write(self, data):
-        assert self.gate.wait(30)
-        return self.file.write(data)
-
-    def truncate(self, size):
-        return self.file.truncate(size)
-
-    def seek(self, offset):
-        return self.file.seek(offset)
-
-    def close(self):
-        self.file.close()
-
-
-def test_a_slow_disk_drops_marks_and_never_holds_up_the_loop(tmp_path, tap, monkeypatch, caplog):
-    gate = threading.Event()
-    gate.set()
-    monkeypatch.setattr(_recorder, "_open_unbuffered", lambda path: SlowDisk(path, gate))
+def test_a_slow_disk_drops_marks_and_never_holds_up_the_loop(tmp_path, tap, monkeypatch, caplog, disk_gate):
     monkeypatch.setattr("qnode.daemons._tape.BUDGET_BYTES", 9 * 3_000)
     monkeypatch.setattr("qnode.daemons._tape.FINISH_S", 0.05)
     sent = [block(*range(1000 * k, 1000 * (k + 1))) for k in range(20)]
@@ -184,7 +158,7 @@ def test_a_slow_disk_drops_marks_and_never_holds_up_the_loop(tmp_path, tap, monk
         loop = asyncio.get_running_loop()
         tapes = deck(tmp_path, tap)
         tapes.start(PLAN, 0)
-        gate.clear()
+        disk_gate.clear()
         slowest_s = 0.0
         for one in sent:
             began = loop.time()
@@ -194,7 +168,7 @@ def test_a_slow_disk_drops_marks_and_never_holds_up_the_loop(tmp_path, tap, monk
         began = loop.time()
         await tapes.stop()  # the disk still hangs: the next plan need not wait for it
         stopped_s = loop.time() - began
-        gate.set()
+        disk_gate.set()
         await asyncio.wait(set(tapes._finishing), timeout=30)
         await tapes.close()
         return slowest_s, stopped_s, tapes.of_run("run-1")

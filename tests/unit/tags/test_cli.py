@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from qnode.cli.tags import app
 from qnode.errors import MisuseError
-from qnode.tags import Axis, Histogram, TagBlock, count_rates, g2, read_tags, start_multi_stop, write_tags
+from qnode.tags import Axis, Histogram, TagBlock, TagFile, count_rates, g2, read_tags, start_multi_stop, write_tags
 from qnode.tags._columns import ArrowWriter
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -78,6 +78,36 @@ def test_convert_refuses_to_write_what_it_reads(ptu: Path) -> None:
     assert ptu.read_bytes() == before
     assert "is not CHANNEL=PS" in call("convert", ptu, "-o", ptu.with_suffix(".arrow"), "--delay", "x", code=2)[1]
     assert "can't write" in call("convert", ptu, "-o", ptu.with_suffix(".h5"), code=2)[1]
+
+
+@pytest.mark.parametrize(
+    ("out", "text"),
+    [
+        ("q.xyz", "q.xyz: no picture ends so - known: "),
+        ("q", "q: no picture ends so - known: "),
+        ("nowhere/q.png", "can't be written: No such file or directory"),
+        ("folder.png", "can't be written: Is a directory"),
+        ("tags.png", "tags.png is also read - write to another name"),
+    ],
+)
+def test_a_picture_that_can_not_be_written_is_refused_before_a_tag_is_read(
+    ptu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, text: str
+) -> None:
+    monkeypatch.setattr(TagFile, "__iter__", lambda _: pytest.fail("it is read"))
+    (tmp_path / "folder.png").mkdir()
+    tags = ptu.rename(tmp_path / "tags.png")
+    before = tags.read_bytes()
+    assert text in call("plot", tags, "--from", "ptu", "-o", tmp_path / out, code=2)[1]
+    assert tags.read_bytes() == before
+
+
+def test_a_plot_that_fails_leaves_the_picture_of_before_and_no_empty_one(ptu: Path, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.png", tmp_path / "new.png"
+    old.write_bytes(PNG)
+    for out in (old, new):
+        assert "channel 3 has no tags" in call("plot", ptu, "--g2", 1, 3, "-o", out, code=2)[1]
+    assert old.read_bytes() == PNG
+    assert not new.exists()
 
 
 def test_plots_are_pictures_of_the_numbers(ptu: Path, tmp_path: Path) -> None:

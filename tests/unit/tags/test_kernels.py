@@ -107,6 +107,55 @@ def test_correlate_streams(tags: Tags, stop: int, axis: Axis, cuts: list[int], g
         assert counter.histogram.counts.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("split", [False, True], ids=["one block", "a tag a block"])
+@pytest.mark.parametrize(
+    ("axis", "delay_ps", "expected"),
+    [
+        # Both signs of a delay count: +-40 lie on the two outer edges, of which only the lower one belongs to a bin.
+        (Axis(-40, 10, 8), 40, [1, 0, 0, 0, 0, 0, 0, 0]),
+        (Axis(-40, 10, 8), 41, [0, 0, 0, 0, 0, 0, 0, 0]),
+        (Axis(-40, 10, 8), 39, [1, 0, 0, 0, 0, 0, 0, 1]),
+        (Axis(-40, 10, 8), 10, [0, 0, 0, 1, 0, 1, 0, 0]),
+        (Axis(-40, 10, 8), 0, [0, 0, 0, 0, 2, 0, 0, 0]),
+        # Axes on one side of zero see one sign, half-open at both ends.
+        (Axis(-40, 10, 2), 40, [1, 0]),
+        (Axis(-40, 10, 2), 41, [0, 0]),
+        (Axis(-40, 10, 2), 21, [0, 1]),
+        (Axis(-40, 10, 2), 20, [0, 0]),
+        (Axis(20, 10, 2), 20, [1, 0]),
+        (Axis(20, 10, 2), 19, [0, 0]),
+        (Axis(20, 10, 2), 39, [0, 1]),
+        (Axis(20, 10, 2), 40, [0, 0]),
+    ],
+)
+def test_edges_of_an_autocorrelation(
+    axis: Axis, delay_ps: int, expected: list[int], split: bool, backend: Backend
+) -> None:
+    counter = Correlator(1, 1, axis, backend=backend)
+    for times in [[1_000], [1_000 + delay_ps]] if split else [[1_000, 1_000 + delay_ps]]:
+        counter.feed(TagBlock.from_arrays(times, [1] * len(times)))
+    assert counter.histogram.counts.tolist() == expected
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("split", [False, True], ids=["one block", "a tag a block"])
+@pytest.mark.parametrize(
+    ("delay_ps", "expected"),
+    [(-31, [0, 0]), (-30, [1, 0]), (-21, [1, 0]), (-20, [0, 1]), (-11, [0, 1]), (-10, [0, 0])],
+)
+@pytest.mark.parametrize("shift_ps", [0, 50])
+def test_edges_of_a_cross_correlation(
+    shift_ps: int, delay_ps: int, expected: list[int], split: bool, backend: Backend
+) -> None:
+    """Also of an axis on the other side of zero, where the stop comes after its start."""
+    counter = Correlator(1, 2, Axis(shift_ps - 30, 10, 2), backend=backend)
+    tags = sorted([(1_000, 1), (1_000 + delay_ps + shift_ps, 2)])
+    for part in [tags[:1], tags[1:]] if split else [tags]:
+        counter.feed(TagBlock.from_arrays(*columns(part)))
+    assert counter.histogram.counts.tolist() == expected
+
+
 def test_correlate_of_a_long_stream_agrees_between_backends_and_blocks() -> None:
     rng = np.random.default_rng(5)
     t_ps = np.sort(rng.integers(0, 10**9, 30_000))

@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from _peers import PtyPeer
 
 from drivers.roles import Identity
 from drivers.sfifteen.tdc1 import TDC1
 from qnode.errors import InstrumentError, MisuseError
+from qnode.tags import TagBlock, Tdc1Decoder
 
 
 class Peer(PtyPeer):
@@ -84,7 +86,7 @@ def test_nim_level_is_set_at_the_start(peer: Peer) -> None:
     assert peer.got(START.replace(b"TTL", b"NIM"))
 
 
-def test_words_come_whole_and_in_order_however_they_are_cut(peer: Peer, tagger: TDC1) -> None:
+def test_words_come_in_order_however_they_are_cut(peer: Peer, tagger: TDC1) -> None:
     tagger.start()
     words = bytes(range(256)) * 4
     writer = threading.Thread(target=lambda: [peer.say(words[i : i + 7]) for i in range(0, len(words), 7)])
@@ -92,18 +94,42 @@ def test_words_come_whole_and_in_order_however_they_are_cut(peer: Peer, tagger: 
     chunks = read_all(tagger, len(words))
     writer.join(5)
     assert b"".join(chunks) == words
-    assert all(len(chunk) % 4 == 0 for chunk in chunks)
 
 
-def test_an_unfinished_word_waits_for_its_rest(peer: Peer, tagger: TDC1) -> None:
+def test_an_unfinished_word_is_handed_out_as_it_came(peer: Peer, tagger: TDC1) -> None:
     tagger.start()
-    peer.say(b"\x01\x02\x03")
     started = time.monotonic()
     assert tagger.read(timeout_s=0.1).data == b""
     assert 0.1 <= time.monotonic() - started < 20.0
+    peer.say(b"\x01\x02\x03")
+    assert b"".join(read_all(tagger, 3)) == b"\x01\x02\x03"
     peer.say(b"\x04\x05")
-    tags = tagger.read(timeout_s=1.0)
-    assert (tags.format, tags.data, tags.channel) == ("sfifteen_tdc1", b"\x01\x02\x03\x04", 0)
+    tags = tagger.read(timeout_s=5.0)
+    assert (tags.format, tags.data[:1], tags.channel) == ("sfifteen_tdc1", b"\x04", 0)
+
+
+@pytest.mark.parametrize(("at", "lose"), [(4 * 300 + 1, 1), (4 * 300 + 2, 2), (4 * 590 + 1, 1), (4 * 596, 3)])
+def test_bytes_lost_on_the_line_are_found_and_marked(peer: Peer, tagger: TDC1, at: int, lose: int) -> None:
+    """In the midst and just before the end, where only the bytes that are left over tell of the loss."""
+    tagger.start()
+    units = 1_000 + 700 * np.arange(600)
+    masks = np.where(np.arange(600) % 10, 1, 2)
+    sound = (units << 5 | masks).astype("<u4").tobytes()
+    sent = sound[:at] + sound[at + lose :]
+    peer.say(sent)
+    decoder = Tdc1Decoder(prompt=True)
+    # The block of `finish` is what a file's reader, or whoever ends a live stream, gets of it.
+    block = TagBlock.concat([*(decoder.feed(part) for part in read_all(tagger, len(sent))), decoder.finish()])
+    outside = np.ones(len(block), bool)
+    for start_ps, end_ps in block.gaps.tolist():
+        outside &= (block.t_ps < start_ps) | (block.t_ps >= end_ps)
+    (first_gap_ps, _), *_ = block.gaps.tolist()
+    assert units[at // 4 - 20] * 2_000 < first_gap_ps <= units[at // 4] * 2_000
+    channels = np.where(masks == 2, 2, 1)
+    true = set(zip((2_000 * units).tolist(), channels.tolist(), strict=True))
+    found = set(zip(block.t_ps[outside].tolist(), block.channel[outside].tolist(), strict=True))
+    assert found <= true
+    assert len(found) > at // 4 - 20
 
 
 def test_carriage_returns_and_control_bytes_pass_unchanged(peer: Peer, tagger: TDC1) -> None:
