@@ -51,9 +51,9 @@ from qnode.daemons._guard import Guard
 from qnode.labfile import load_lab
 
 lab_path, data, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-part = load_lab(lab_path).sites["alice"]
-load_drivers(lab_path, part)
-guard = Guard(lab_path, "alice", part, data)
+lab = load_lab(lab_path)
+load_drivers(lab_path, lab.sites["alice"])
+guard = Guard(lab_path, lab, "alice", data)
 guard.fork()
 
 async def work():
