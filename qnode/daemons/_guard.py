@@ -35,7 +35,8 @@ OWNED, RELEASED, HERE = b"o", b"r", b"h"
 LOCK_S = 1.0
 """Wall time that a guard waits for the lock of a daemon that is gone: the kernel takes a moment to end it."""
 WORK_S = 10.0
-"""Wall time for which a guard tries to reach every instrument; a new daemon waits for longer than that."""
+"""Wall time for which a guard tries to reach every instrument, unless nobody can be left there; a new daemon waits for
+longer than that."""
 TRY_AGAIN_S = 0.5
 """Between two tries to reach what did not answer the first time."""
 TELL_AFTER_S = 0.5
@@ -218,9 +219,7 @@ def guard_process(
         os._exit(code)
 
 
-def _guard(
-    lab: Lab, site: str, data_folder: Path, words_fd: int, life_fd: int, peers: Mapping[str, str]
-) -> None:
+def _guard(lab: Lab, site: str, data_folder: Path, words_fd: int, life_fd: int, peers: Mapping[str, str]) -> None:
     # Ctrl-C and `systemctl stop` reach the whole group; the guard goes when its daemon lets it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -252,7 +251,7 @@ async def _act(lab: Lab, site: str, data_folder: Path, peers: Mapping[str, str])
         dark = asyncio.Event()
         # With the lock in our hands: a daemon that is started anew must not be taken for the one that was killed.
         results = await asyncio.gather(
-            _make_safe(InstrumentHost(site, lab.sites[site], data_folder), died, dark),
+            _make_safe(InstrumentHost(site, lab.sites[site], data_folder, lab.clocks[site].lab_time), died, dark),
             _tell_neighbours(lab, site, lab_keyring(lab, data_folder), peers, dark),
             return_exceptions=True,
         )
@@ -266,13 +265,17 @@ async def _act(lab: Lab, site: str, data_folder: Path, peers: Mapping[str, str])
 async def _make_safe(host: InstrumentHost, died: float, dark: asyncio.Event) -> None:
     """Enter all safe states; ``dark`` is set when all instruments have been asked once."""
     left = list(host.site.instruments)
+    gone = asyncio.ensure_future(host.simulators_gone())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(WORK_S):
             while left:
                 left, _ = await host.try_connect(left)
                 dark.set()
+                if gone.done():
+                    left = [name for name in left if not host.site.rack[name].simulated]
                 if left:
                     await asyncio.sleep(TRY_AGAIN_S)
+    gone.cancel()
     safe = [name for name, health in host.health.items() if health.state in ("ready", "degraded")]
     for name in set(host.health) - set(safe):
         log_event("safe state failed", what=f"{host.site_name}.{name}: {host.health[name].detail or 'no answer'}")

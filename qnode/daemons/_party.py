@@ -73,7 +73,7 @@ class Party:
         self.neighbours = neighbours(self.lab, site)
         self.lab_sha256 = lab_hash(self.lab)
         self.keyring = lab_keyring(self.lab, data_folder)
-        self.host = InstrumentHost(site, self.lab.sites[site], data_folder)
+        self.host = InstrumentHost(site, self.lab.sites[site], data_folder, self.lab.clocks[site].lab_time)
         self.slow = SlowInstruments(self.host, self.lab, self.tell)
         self.books: dict[str, PlanBook] = {}
         self.plan: Plan | None = None
