@@ -193,12 +193,13 @@ def guard(
     site: Annotated[str, typer.Argument(help="Node or midpoint.")],
     words_fd: Annotated[int, typer.Option("--words-fd")],
     life_fd: Annotated[int, typer.Option("--life-fd")],
+    via: Peer = None,
     data: DataFolder = None,
 ) -> None:
     """Make a site's instruments safe when its daemon is gone; daemons start it by themselves."""
     from qnode.cli import _guard as _guard_process
 
-    _guard(_guard_process.guard, lab, site, data, words_fd, life_fd)
+    _guard(_guard_process.guard, lab, site, data, words_fd, life_fd, via or [])
 
 
 @app.command()

@@ -16,14 +16,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from qnode.bus import Client, Keyring
+from qnode.daemons._endpoints import endpoint_of, lab_keyring, neighbours
 from qnode.daemons._host import InstrumentHost, extend_driver_path
 from qnode.daemons._ownership import LockedError, Ownership
 from qnode.errors import QnodeError
-from qnode.labfile import Site
+from qnode.labfile import Lab, Site
 from qnode.runs import log_event, open_log
 
 __all__ = ["Guard", "GuardError", "guard_process", "load_drivers"]
@@ -33,11 +35,14 @@ OWNED, RELEASED, HERE = b"o", b"r", b"h"
 LOCK_S = 1.0
 """Wall time that a guard waits for the lock of a daemon that is gone: the kernel takes a moment to end it."""
 WORK_S = 10.0
-"""Wall time for which a guard tries to reach every instrument; a new daemon waits for longer than that."""
+"""Wall time for which a guard tries to reach every instrument, unless nobody can be left there; a new daemon waits for
+longer than that."""
 TRY_AGAIN_S = 0.5
 """Between two tries to reach what did not answer the first time."""
-HERE_S = 30.0
-"""Wall time within which a new guard must have loaded the drivers."""
+TELL_AFTER_S = 0.5
+"""Wall time that the instruments have before the neighbours hear of it, also if one of them does not answer."""
+TELL_S = 3.0
+"""Wall time in which a neighbour must have heard."""
 MOST_STARTS = 5
 END_S = 5.0
 """Wall time that a guard has for its end once it is told to go."""
@@ -63,16 +68,24 @@ class Guard:
 
     Args:
         lab_path: the lab file.
+        lab: what is in it.
         site: whose instruments.
-        part: the site in the lab file.
-        data_folder: locks and logs.
+        data_folder: locks, keys and logs.
         not_for_it: descriptors that a guard must not hold: whoever waits for their end waits for the daemon.
+        peers: for a link over tunnels: site to the address that stands in for the one in the lab file.
     """
 
     def __init__(
-        self, lab_path: Path, site: str, part: Site, data_folder: Path, not_for_it: Sequence[int] = ()
+        self,
+        lab_path: Path,
+        lab: Lab,
+        site: str,
+        data_folder: Path,
+        not_for_it: Sequence[int] = (),
+        peers: Mapping[str, str] | None = None,
     ) -> None:
-        self._lab_path, self._site, self._part, self._data_folder = lab_path, site, part, data_folder
+        self._lab_path, self._lab, self._site, self._data_folder = lab_path, lab, site, data_folder
+        self._peers = dict(peers or {})
         self._not_for_it = tuple(not_for_it)
         self.pid: int | None = None
         self._words = -1
@@ -92,7 +105,7 @@ class Guard:
         if pid == 0:
             for fd in (self._words, self._life, *self._not_for_it):
                 os.close(fd)
-            guard_process(self._site, self._part, self._data_folder, words, life)
+            guard_process(self._lab, self._site, self._data_folder, words, life, self._peers)
         self._started(pid, words, life)
 
     async def watch(self) -> None:
@@ -147,6 +160,7 @@ class Guard:
         words, life = self._pipes()
         command = [sys.executable, "-m", "qnode", "guard", str(self._lab_path), self._site]
         command += ["--data", str(self._data_folder), "--words-fd", str(words), "--life-fd", str(life)]
+        command += [word for site, address in self._peers.items() for word in ("--via", f"{site}={address}")]
         actions = [(os.POSIX_SPAWN_CLOSE, fd) for fd in self._not_for_it]
         for fd in (words, life):
             os.set_inheritable(fd, True)
@@ -181,19 +195,22 @@ class Guard:
             time.sleep(0.01)
 
 
-def guard_process(site: str, part: Site, data_folder: Path, words_fd: int, life_fd: int) -> NoReturn:
+def guard_process(
+    lab: Lab, site: str, data_folder: Path, words_fd: int, life_fd: int, peers: Mapping[str, str] | None = None
+) -> NoReturn:
     """All that a guard's process does, to its end.
 
     Args:
+        lab: the lab.
         site: whose instruments.
-        part: the site in the lab file.
-        data_folder: locks and logs.
+        data_folder: locks, keys and logs.
         words_fd: reading end of the pipe from the daemon.
         life_fd: writing end of the pipe to it, held as long as this process lives.
+        peers: as those of `Guard`.
     """
     code = 1
     try:
-        _guard(site, part, data_folder, words_fd, life_fd)
+        _guard(lab, site, data_folder, words_fd, life_fd, peers or {})
         code = 0
     except BaseException as error:
         log_event("guard failed", error=repr(error))
@@ -202,7 +219,7 @@ def guard_process(site: str, part: Site, data_folder: Path, words_fd: int, life_
         os._exit(code)
 
 
-def _guard(site: str, part: Site, data_folder: Path, words_fd: int, life_fd: int) -> None:
+def _guard(lab: Lab, site: str, data_folder: Path, words_fd: int, life_fd: int, peers: Mapping[str, str]) -> None:
     # Ctrl-C and `systemctl stop` reach the whole group; the guard goes when its daemon lets it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -217,10 +234,10 @@ def _guard(site: str, part: Site, data_folder: Path, words_fd: int, life_fd: int
         owned = word == OWNED
     if owned:
         open_log(f"{site}.guard", data_folder)
-        asyncio.run(_make_safe(InstrumentHost(site, part, data_folder), site, data_folder))
+        asyncio.run(_act(lab, site, data_folder, peers))
 
 
-async def _make_safe(host: InstrumentHost, site: str, data_folder: Path) -> None:
+async def _act(lab: Lab, site: str, data_folder: Path, peers: Mapping[str, str]) -> None:
     died = time.monotonic()
     log_event("daemon died, instruments in its hands", lost=site)
     lock = Ownership.of_site(data_folder, site, "guard")
@@ -231,17 +248,58 @@ async def _make_safe(host: InstrumentHost, site: str, data_folder: Path) -> None
         log_event("instruments are in other hands", owner=str(error))
         return
     try:
-        left = list(host.site.instruments)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WORK_S):
-                while left:
-                    left, _ = await host.try_connect(left)
-                    if left:
-                        await asyncio.sleep(TRY_AGAIN_S)
-        safe = [name for name, health in host.health.items() if health.state in ("ready", "degraded")]
-        for name in set(host.health) - set(safe):
-            log_event("safe state failed", what=f"{site}.{name}: {host.health[name].detail or 'no answer'}")
-        log_event("made safe", instruments=safe, took_s=round(time.monotonic() - died, 3))
-        await host.close()
+        dark = asyncio.Event()
+        # With the lock in our hands: a daemon that is started anew must not be taken for the one that was killed.
+        results = await asyncio.gather(
+            _make_safe(InstrumentHost(site, lab.sites[site], data_folder, lab.clocks[site].lab_time), died, dark),
+            _tell_neighbours(lab, site, lab_keyring(lab, data_folder), peers, dark),
+            return_exceptions=True,
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
     finally:
         lock.give_back()
+
+
+async def _make_safe(host: InstrumentHost, died: float, dark: asyncio.Event) -> None:
+    """Enter all safe states; ``dark`` is set when all instruments have been asked once."""
+    left = list(host.site.instruments)
+    gone = asyncio.ensure_future(host.simulators_gone())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(WORK_S):
+            while left:
+                left, _ = await host.try_connect(left)
+                dark.set()
+                if gone.done():
+                    left = [name for name in left if not host.site.rack[name].simulated]
+                if left:
+                    await asyncio.sleep(TRY_AGAIN_S)
+    gone.cancel()
+    safe = [name for name, health in host.health.items() if health.state in ("ready", "degraded")]
+    for name in set(host.health) - set(safe):
+        log_event("safe state failed", what=f"{host.site_name}.{name}: {host.health[name].detail or 'no answer'}")
+    log_event("made safe", instruments=safe, took_s=round(time.monotonic() - died, 3))
+    await host.close()
+
+
+async def _tell_neighbours(
+    lab: Lab, site: str, keyring: Keyring, peers: Mapping[str, str], dark: asyncio.Event
+) -> None:
+    """Whoever plays a plan with this site hears that nobody is left here to play it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TELL_AFTER_S):
+            await dark.wait()
+    await asyncio.gather(
+        *(_tell(endpoint_of(lab, other, "command", peers), other, site, keyring) for other in neighbours(lab, site))
+    )
+
+
+async def _tell(endpoint: str, other: str, site: str, keyring: Keyring) -> None:
+    try:
+        async with Client(endpoint, other, site, keyring) as client:
+            await client.call("killed", timeout_s=TELL_S)
+    except (QnodeError, OSError) as error:
+        log_event("not told that the daemon was killed", neighbour=other, error=str(error))
+    else:
+        log_event("told that the daemon was killed", neighbour=other)

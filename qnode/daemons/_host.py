@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.roles import Identity
+from qnode.daemons._gone import HOST_TIME, simulators_gone
 from qnode.daemons._health import NO_REFERENCE, InstrumentHealth, fault_of, is_busy
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.labfile import Site, resolve_address
@@ -28,6 +29,8 @@ SAFE_S = 10.0
 CLOSE_S = 5.0
 RESTORE_S = 10.0
 HEALTH_S = 10.0
+GONE_AFTER_S = 0.3
+"""Wall time after which it is asked whether simulated instruments that do not answer are played by anybody."""
 LOOK_S = 1.0
 """Wall time between two looks at an instrument, and age of an answer that is as good as a look while a plan plays."""
 
@@ -58,14 +61,16 @@ class InstrumentHost:
         site_name: node or midpoint.
         site: its part of the lab file.
         data_folder: what ``data:`` in an address stands for.
+        lab_time: where the site's lab time comes from: who gives simulated time plays the simulated instruments.
     """
 
-    def __init__(self, site_name: str, site: Site, data_folder: Path) -> None:
+    def __init__(self, site_name: str, site: Site, data_folder: Path, lab_time: str = HOST_TIME) -> None:
         self.site_name = site_name
         self.site = site
         self.identities: dict[str, Identity] = {}
         self.health = {name: InstrumentHealth() for name in site.instruments}
         self._data_folder = data_folder
+        self._lab_time = lab_time
         self._threads = {
             name: ThreadPoolExecutor(1, thread_name_prefix=f"{site_name}.{name}") for name in site.instruments
         }
@@ -146,8 +151,15 @@ class InstrumentHost:
         await self._in_thread(name, "its set-points", (), RESTORE_S, self._restore)
 
     async def safe_all(self) -> list[str]:
-        """Every instrument to its safe state; gives what failed, one line each. Never raises."""
+        """Every instrument to its safe state; gives what failed, one line each. Never raises.
+
+        What does not answer has 10 s; simulated ones have less when the process that plays them is gone.
+        """
         return self._failures(list(self._threads), await self._on_all("enter_safe_state", SAFE_S))
+
+    async def simulators_gone(self) -> None:
+        """Return when the process that plays the simulated instruments is gone for sure."""
+        await simulators_gone(self._lab_time)
 
     async def close(self) -> None:
         """Close every instrument and end the threads; what hangs is left behind."""
@@ -167,17 +179,38 @@ class InstrumentHost:
     ) -> Any:
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._threads[name], invoke, name, method, args)
+        future.add_done_callback(_taken_note_of)
         try:
             # Not wait_for(): before Python 3.12 it swallows a cancellation that comes with the answer, and a loop
             # that polls an instrument would never end.
             async with asyncio.timeout(timeout_s):
+                await self._answer_or_nobody(name, future)
                 return await asyncio.shield(future)
         except TimeoutError:
-            future.add_done_callback(lambda f: f.cancelled() or f.exception())
             raise HostError(
                 f"{self.site_name}.{name}: no answer to {method} within {timeout_s:g} s",
                 hint="is it switched on? `qnode status` shows its last answer",
             ) from None
+
+    async def _answer_or_nobody(self, name: str, future: asyncio.Future[Any]) -> None:
+        """Return when a call is done.
+
+        Raises:
+            HostError: the instrument is simulated, and the process that plays it is gone.
+        """
+        # Nearly all are done by then, and nothing has to be found out.
+        if not self.site.rack[name].simulated or (await asyncio.wait({future}, timeout=GONE_AFTER_S))[0]:
+            return
+        looking = asyncio.ensure_future(self.simulators_gone())
+        try:
+            await asyncio.wait({future, looking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+        if not future.done():
+            raise HostError(
+                f"{self.site_name}.{name}: no answer, and the simulators do not run any more",
+                hint="see `qnode logs`, then start the lab again",
+            )
 
     def _invoke_if_made(self, name: str, method: str, args: tuple[Any, ...]) -> Any:
         return self._invoke(name, method, args) if name in self._instruments else None
@@ -319,15 +352,17 @@ class InstrumentHost:
     async def _connect_anew(self, name: str) -> None:
         self.health[name].found("connecting")
         loading = asyncio.get_running_loop().run_in_executor(self._threads[name], self._load, name)
+        loading.add_done_callback(_taken_note_of)
         try:
-            await asyncio.wait_for(loading, CONNECT_S)
+            async with asyncio.timeout(CONNECT_S):
+                await self._answer_or_nobody(name, loading)
+                await asyncio.shield(loading)
         except TimeoutError:
             raise HostError(f"{self.site_name}.{name}: not connected within {CONNECT_S:g} s") from None
         self.identities[name] = await self.call(name, "identify", timeout_s=IDENTIFY_S)
         await self.call(name, "enter_safe_state", timeout_s=SAFE_S)
 
     def _load(self, name: str) -> None:
-
         block = self.site.instruments[name]
         module = block.type.rpartition(".")[0]
         try:
@@ -370,6 +405,12 @@ def _parameter(instrument: Any, path: str) -> Any:
 
 def _hold(held: dict[str, Any], path: str, _parameter: Any, value: Any) -> None:
     held[path] = value
+
+
+def _taken_note_of(future: asyncio.Future[Any]) -> None:
+    """Of a call that nobody may wait for any more: its error stands in the instrument's health."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _first_line(error: BaseException) -> str:

@@ -46,9 +46,8 @@ def run_daemon(
 
 def _guarded(party: Party, not_for_it: list[int]) -> Guard:
     """A guard beside the daemon, forked when the drivers are loaded and before the first thread is there."""
-    part = party.lab.sites[party.site]
-    load_drivers(party.lab_path, part)
-    guard = Guard(party.lab_path, party.site, part, party.data_folder, not_for_it)
+    load_drivers(party.lab_path, party.lab.sites[party.site])
+    guard = Guard(party.lab_path, party.lab, party.site, party.data_folder, not_for_it, party.peers)
     guard.fork()
     return guard
 

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from qnode.bus import BootChange, Client, FilePositions, Handler, Item, StreamSubscriber
+from qnode.daemons._endpoints import endpoint_of
 from qnode.daemons._live import LiveClicks
-from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, QUIET_S, SILENT_S, Party, endpoint_of
+from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, QUIET_S, SILENT_S, Party
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
     Armed,
@@ -61,7 +62,6 @@ class MidpointDaemon(Party):
             raise MisuseError(
                 f"{self.lab_path}: {self.site} is a node", hint=f"start it with `qnode node {self.site}`"
             )
-        self._nodes = sorted({n for link in self.lab.links if link.via == self.site for n in link.between})
         self._calls: dict[str, Client] = {}
         self._columns: dict[str, list[ColumnArrays]] = {}
         self._armed: dict[str, Armed] = {}
@@ -82,15 +82,12 @@ class MidpointDaemon(Party):
     # --- life --------------------------------------------------------------------------------------------------
 
     async def _ready(self) -> None:
-        for node in self._nodes:
-            peer = self.peers.get(node)
-            bus = self.lab.sites[node].bus
-            command = f"tcp://{peer}:{bus.command_port}" if peer else endpoint_of(self.lab, node, "command")
-            stream = f"tcp://{peer}:{bus.stream_port}" if peer else endpoint_of(self.lab, node, "stream")
+        for node in self.neighbours:
+            command = endpoint_of(self.lab, node, "command", self.peers)
             self._calls[node] = Client(command, node, self.site, self.keyring)
             await self._calls[node].start()
             self._streams[node] = StreamSubscriber(
-                stream,
+                endpoint_of(self.lab, node, "stream", self.peers),
                 node,
                 self.site,
                 self.keyring,
@@ -502,6 +499,11 @@ class MidpointDaemon(Party):
 
     def _slow_failed(self, error: QnodeError) -> None:
         self._fail(self.site, str(error))
+
+    def bereaved(self, site: str, reason: str) -> None:
+        """End the plan that is played or made with a node whose daemon was killed."""
+        if self._coming is not None or (self.plan is not None and site in self.lab.link(self.plan.link).between):
+            self._fail(site, reason)
 
     def _on_boot(self, node: str, change: BootChange) -> None:
         """A node has come up anew: it does not know the plan that is under way."""

@@ -16,8 +16,9 @@ from drivers.roles import AwgLimits
 from qnode.bus import Client, Handler, Item, JournalPositions, StreamSubscriber
 from qnode.clock import ClockError
 from qnode.daemons._bases import draw_letters
+from qnode.daemons._endpoints import endpoint_of
 from qnode.daemons._live import LiveRates, LiveTags
-from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party, endpoint_of
+from qnode.daemons._party import HOLD_PS, LAST_CALL_PS, PS_PER_MS, PS_PER_S, SILENT_S, Party
 from qnode.daemons._recorder import LINE, PHOTONS, PPS, SYNC, NodeRecorder, PpsLabels, ShotCounter
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.heralds import (
@@ -93,10 +94,9 @@ class NodeDaemon(Party):
         """Since the plan was accepted, also when the tagger is back since."""
         self._slow_failure: QnodeError | None = None
         """Of a laser or the carrier, since the plan began."""
-        midpoints = sorted({link.via for link in self.lab.links if self.site in link.between})
-        if not midpoints:
+        if not self.neighbours:
             raise MisuseError(f"{self.lab_path}: no link reaches {self.site}", hint="add it to a link under `links:`")
-        self._midpoint = midpoints[0]
+        self._midpoint = self.neighbours[0]
         self._received: Journal
         self._positions: JournalPositions
         self._subscriber: StreamSubscriber
@@ -105,19 +105,15 @@ class NodeDaemon(Party):
     # --- life --------------------------------------------------------------------------------------------------
 
     async def _ready(self) -> None:
-        peer = self.peers.get(self._midpoint)
-        stream = f"tcp://{peer}:{self.lab.sites[self._midpoint].bus.stream_port}" if peer else None
-        command = f"tcp://{peer}:{self.lab.sites[self._midpoint].bus.command_port}" if peer else None
         self._subscriber = StreamSubscriber(
-            stream or endpoint_of(self.lab, self._midpoint, "stream"),
+            endpoint_of(self.lab, self._midpoint, "stream", self.peers),
             self._midpoint,
             self.site,
             self.keyring,
             self._positions,
         )
-        self._calls = Client(
-            command or endpoint_of(self.lab, self._midpoint, "command"), self._midpoint, self.site, self.keyring
-        )
+        command = endpoint_of(self.lab, self._midpoint, "command", self.peers)
+        self._calls = Client(command, self._midpoint, self.site, self.keyring)
         await self._subscriber.start()
         await self._calls.start()
         self.spawn(self._subscriber.run(self._on_item), "herald stream")
@@ -287,14 +283,23 @@ class NodeDaemon(Party):
         self._all_armed.set()
 
     async def _void(self, params: dict[str, Any]) -> None:
-        if self.plan is None or self.plan.plan_id != params["plan_id"]:
-            return
-        log_event("plan void", plan=self.plan.plan_id, reason=params["reason"])
+        if self.plan is not None and self.plan.plan_id == params["plan_id"]:
+            await self._drop(self.plan, params["reason"])
+
+    async def _drop(self, plan: Plan, reason: str) -> None:
+        """Dark at once, and the plan forgotten: its rounds are settled, or masked, by the midpoint."""
+        log_event("plan void", plan=plan.plan_id, reason=reason)
         if self._play is not None:
             self._play.cancel()
             await asyncio.gather(self._play, return_exceptions=True)
         await self._all_off()
-        await self._forget_plan()
+        if self.plan is plan:
+            await self._forget_plan()
+
+    def bereaved(self, site: str, reason: str) -> None:
+        """Without its midpoint nobody decides what the plan heralds."""
+        if self.plan is not None:
+            self.spawn(self._drop(self.plan, reason), f"end of {self.plan.plan_id}")
 
     def _current(self, params: dict[str, Any]) -> Plan:
         if self.plan is None or self.plan.plan_id != params["plan_id"]:

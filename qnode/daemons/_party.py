@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qnode.bus import Handler, Keyring, Server, StreamPublisher, TapPublisher
+from qnode.bus import Handler, Server, StreamPublisher, TapPublisher, caller_identity
 from qnode.clock import ClockError, LabClock
 from qnode.daemons._clock import RenewedClock
+from qnode.daemons._endpoints import endpoint_of, lab_keyring, neighbours
 from qnode.daemons._guard import Guard
 from qnode.daemons._host import InstrumentHost, extend_driver_path
 from qnode.daemons._ownership import LockedError, Ownership, holder_of
@@ -26,7 +27,7 @@ from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message,
 from qnode.labfile import Lab, Link, lab_hash, load_lab
 from qnode.runs import Journal, log_event, open_log, writing
 
-__all__ = ["PS_PER_MS", "PS_PER_S", "QUIET_S", "SILENT_S", "Party", "endpoint_of", "lab_keyring", "stop_with_parent"]
+__all__ = ["PS_PER_MS", "PS_PER_S", "QUIET_S", "SILENT_S", "Party", "stop_with_parent"]
 
 PS_PER_S = 1_000_000_000_000
 PS_PER_MS = 1_000_000_000
@@ -50,17 +51,6 @@ LAST_CALL_PS = 100_000_000_000
 """Who is not armed 0.1 s before T0 voids the plan."""
 
 
-def endpoint_of(lab: Lab, site: str, port: str) -> str:
-    """``tcp://address:port`` of a daemon's ``command``, ``stream`` or ``tap`` socket."""
-    bus = lab.sites[site].bus
-    return f"tcp://{bus.address}:{getattr(bus, f'{port}_port')}"
-
-
-def lab_keyring(lab: Lab, data_folder: Path) -> Keyring:
-    """The keys of a lab; made by themselves where every endpoint is on loopback."""
-    return Keyring.for_lab(data_folder, [endpoint_of(lab, site, "command") for site in lab.sites])
-
-
 class Party:
     """One site of a lab at work.
 
@@ -80,9 +70,10 @@ class Party:
         self.site = site
         self.data_folder = data_folder
         self.peers = dict(peers or {})
+        self.neighbours = neighbours(self.lab, site)
         self.lab_sha256 = lab_hash(self.lab)
         self.keyring = lab_keyring(self.lab, data_folder)
-        self.host = InstrumentHost(site, self.lab.sites[site], data_folder)
+        self.host = InstrumentHost(site, self.lab.sites[site], data_folder, self.lab.clocks[site].lab_time)
         self.slow = SlowInstruments(self.host, self.lab, self.tell)
         self.books: dict[str, PlanBook] = {}
         self.plan: Plan | None = None
@@ -266,6 +257,7 @@ class Party:
             "status": self._status,
             "accounting": self._accounting,
             "stop": self._stop,
+            "killed": self._killed,
             **parameters.handlers(),
         }
 
@@ -388,6 +380,17 @@ class Party:
             "plans": [_plan_facts(book) for book in books],
             "tags": self.tapes.of_run(run_id),
         }
+
+    async def _killed(self, _params: Any) -> None:
+        """Of the guard of a daemon that was killed, which holds that site's key: end the plan now."""
+        site = caller_identity()
+        if site in self.neighbours:
+            log_event("daemon of another site was killed", lost=site)
+            self.bereaved(site, f"the daemon of {site} was killed")
+
+    def bereaved(self, site: str, reason: str) -> None:
+        """The daemon of a neighbour is gone for sure: nobody must play on for it."""
+        raise NotImplementedError
 
     async def _stop(self, _params: Any) -> None:
         asyncio.get_running_loop().call_soon(self.stopping.set)

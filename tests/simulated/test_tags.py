@@ -9,7 +9,7 @@ import pytest
 
 from qnode.bus import TapSubscriber
 from qnode.client import LabConnection
-from qnode.daemons._party import endpoint_of, lab_keyring
+from qnode.daemons._endpoints import endpoint_of, lab_keyring
 from qnode.heralds import Herald, Rows, decode_message
 from qnode.labfile import load_lab
 from qnode.runs import Journal

@@ -9,6 +9,7 @@ import gc
 import importlib
 import itertools
 import logging
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -116,7 +117,9 @@ class Drivers:
         extend_driver_path(folder / "lab.yaml")
         self.module: ModuleType = importlib.import_module(f"drivers.{self.name}")
 
-    def host(self, parameters: Any = None, **fails: str) -> InstrumentHost:
+    def host(
+        self, parameters: Any = None, *, lab_time: str = "host", simulated: bool = True, **fails: str
+    ) -> InstrumentHost:
         """A host of the named instruments, each failing as told, with these parameters in its station block."""
         instruments = {
             name: {
@@ -127,9 +130,9 @@ class Drivers:
             }
             for name, how in fails.items()
         }
-        rack = {name: {"role": "awg", "simulated": True, "safe_state": "outputs_off"} for name in fails}
+        rack = {name: {"role": "awg", "simulated": simulated, "safe_state": "outputs_off"} for name in fails}
         site = Site.model_validate({"bus": {"address": "127.0.0.1"}, "instruments": instruments, "rack": rack})
-        return InstrumentHost("alice", site, self.folder)
+        return InstrumentHost("alice", site, self.folder, lab_time)
 
     def events(self, name: str) -> list[str]:
         return [what for who, what, _ in self.module.log if who == name]
@@ -458,6 +461,50 @@ def test_while_a_plan_plays_an_answer_is_enough_and_nothing_is_made_anew(boxes, 
             assert boxes.events("awg").count("made") == 1
 
     run(work, boxes.host(awg=""))
+
+
+def free_port() -> int:
+    """Of 127.0.0.1, where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_simulated_instruments_are_not_waited_for_when_their_process_is_gone(boxes):
+    async def work(host: InstrumentHost) -> None:
+        with pytest.raises(HostError, match=r"^alice\.awg: no answer, and the simulators do not run any more - "):
+            await asyncio.wait_for(host.call("awg", "hang", timeout_s=60), 8)
+        # What is queued behind it is not waited for either.
+        (line,) = await asyncio.wait_for(host.safe_all(), 8)
+        assert line.startswith("alice.awg: no answer, and the simulators do not run any more")
+
+    run(work, boxes.host(awg="", lab_time=f"tcp://127.0.0.1:{free_port()}"))
+
+
+def test_a_real_instrument_has_its_time_though_the_simulators_are_gone(boxes):
+    async def work(host: InstrumentHost) -> None:
+        with pytest.raises(HostError, match=r"^alice\.awg: no answer to hang within 1\.5 s"):
+            await host.call("awg", "hang", timeout_s=1.5)
+        boxes.module.release.set()
+
+    run(work, boxes.host(awg="", lab_time=f"tcp://127.0.0.1:{free_port()}", simulated=False))
+
+
+def test_a_simulated_instrument_that_is_slow_has_its_time_while_simulators_run(boxes):
+    async def work() -> None:
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        host = boxes.host(awg="", lab_time=f"tcp://127.0.0.1:{port}")
+        try:
+            await host.connect()
+            with pytest.raises(HostError, match=r"^alice\.awg: no answer to hang within 1\.5 s"):
+                await host.call("awg", "hang", timeout_s=1.5)
+        finally:
+            boxes.module.release.set()
+            await host.close()
+            server.close()
+
+    asyncio.run(work())
 
 
 def test_a_lab_without_own_drivers_changes_no_path(tmp_path, monkeypatch):

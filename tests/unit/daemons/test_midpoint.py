@@ -109,3 +109,21 @@ def test_a_second_proposal_waits_for_the_first(lab, monkeypatch):
         waiting.cancel()
 
     assert played(lab, monkeypatch, second)[0] == "as far as this goes"
+
+
+def test_a_node_that_is_killed_while_lasers_come_on_ends_the_proposal(lab, monkeypatch):
+    async def killed(midpoint: MidpointDaemon, _nodes: Nodes) -> None:
+        midpoint.bereaved("alice", "the daemon of alice was killed")
+
+    text, calls = played(lab, monkeypatch, killed)
+    assert text == "the daemon of alice was killed"
+    assert "plan" not in calls
+
+
+def test_a_node_that_is_killed_between_plans_spoils_nothing(lab, monkeypatch):
+    async def body() -> dict[str, str]:
+        midpoint = MidpointDaemon(lab.path, "midpoint", lab.data)
+        midpoint.bereaved("alice", "the daemon of alice was killed")
+        return midpoint._failures
+
+    assert asyncio.run(body()) == {}

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from _plans import a_plan
 
-from qnode.daemons._party import Party, endpoint_of, run_accounting, stop_with_parent
+from qnode.daemons._endpoints import endpoint_of, neighbours
+from qnode.daemons._party import Party, run_accounting, stop_with_parent
 from qnode.errors import InstrumentError, MisuseError
 from qnode.heralds import ColumnArrays, Herald, Plan, PlanBook, PlanEnd, Reason, Settlement, Summary
 
@@ -43,6 +44,23 @@ def test_endpoints_are_those_of_the_lab_file(party, lab):
     assert endpoint_of(party.lab, "bob", "command") == f"tcp://{lab.block}20:5700"
     assert endpoint_of(party.lab, "bob", "stream") == f"tcp://{lab.block}20:5701"
     assert endpoint_of(party.lab, "midpoint", "tap") == f"tcp://{lab.block}30:5702"
+    tunnel = {"midpoint": "10.0.0.9"}
+    assert endpoint_of(party.lab, "midpoint", "command", tunnel) == "tcp://10.0.0.9:5700"
+    assert endpoint_of(party.lab, "bob", "command", tunnel) == f"tcp://{lab.block}20:5700"
+
+
+def test_who_plays_with_whom(party):
+    assert neighbours(party.lab, "alice") == neighbours(party.lab, "bob") == ["midpoint"]
+    assert neighbours(party.lab, "midpoint") == ["alice", "bob"]
+
+
+@pytest.mark.parametrize(("caller", "heard"), [("midpoint", ["midpoint"]), ("bob", []), ("operator", [])])
+def test_only_the_key_of_a_neighbour_says_that_it_was_killed(party, monkeypatch, caller, heard):
+    sites: list[str] = []
+    monkeypatch.setattr(party, "bereaved", lambda site, _reason: sites.append(site))
+    monkeypatch.setattr("qnode.daemons._party.caller_identity", lambda: caller)
+    asyncio.run(party.handlers()["killed"](None))
+    assert sites == heard
 
 
 # --- books ----------------------------------------------------------------------------------------------------------
