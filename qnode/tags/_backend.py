@@ -1,6 +1,6 @@
 """Which code runs a kernel: numba when it is there, numpy otherwise; both give the same bits.
 
-numba is imported at the first kernel that asks for it, never by ``import qnode.tags``: node daemons set
+numba is imported at the first kernel that asks for it, never by ``import qnode.tags``: daemons set
 ``QNODE_TAGS_BACKEND=numpy`` and stay without it.
 """
 
