@@ -233,6 +233,8 @@ class MidpointDaemon(Party):
         watching = self.spawn(self.slow.watch(self._slow_failed), f"bias in {plan.plan_id}")
         try:
             await self._ask_all(link, "go", {"plan_id": plan.plan_id})
+            # As the nodes did when they accepted: what is set up now needs no lab time to stand still.
+            await self.clock.release(plan.t0_ps - HOLD_PS)
             if plan.kind == "heralding":
                 # Whoever lost its mains since the last plan is connected anew here.
                 await self._quiet(plan)
