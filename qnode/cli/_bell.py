@@ -31,9 +31,9 @@ def bell(
     as_json: bool,
 ) -> int:
     """Run a Bell test; 0 when every round was settled and enough trials came, else 1."""
-    session = Session(SessionOptions(lab_path, link_name, seed, speed, data), "bell")
     options = BellOptions(trials=trials, seed=seed, credit_rounds=credit)
-    session.open(heralds_wanted=trials, credit_rounds=credit)
+    asked = SessionOptions(lab_path, link_name, seed, speed, data)
+    session = Session(asked, "bell", heralds_wanted=trials, credit_rounds=credit)
     run_id, link = session.run_folder.run_id, session.link
     pairs = conduct(session, lambda connection, tell: run_bell(connection, link, options, run_id, tell), StatusLine())
     test = BellTest(pairs, options)

@@ -1,13 +1,16 @@
-"""What a person watches during a demo: every process and instrument, and how far the experiment is."""
+"""What a person watches during a demo: every process and instrument, and how far the experiment is.
+
+Light, so that it stands on the screen before all else is loaded.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,10 +19,13 @@ from rich.table import Table
 from rich.text import Text
 
 from qnode.cli._exit import say
-from qnode.cli._status import sites_table
-from qnode.client import LabConnection, Progress, progress_line
-from qnode.daemons import Supervisor
+from qnode.cli._states import sites_table, word
 from qnode.errors import QnodeError
+from qnode.labfile import Lab
+
+if TYPE_CHECKING:
+    from qnode.client import LabConnection, Progress
+    from qnode.daemons import Child, Supervisor
 
 __all__ = ["Board"]
 
@@ -36,25 +42,28 @@ class Board:
 
     Args:
         title: first line.
+        lab: its sites and instruments are shown from the first moment on.
         console: where to; None: stderr.
     """
 
-    def __init__(self, title: str, console: Console | None = None) -> None:
+    def __init__(self, title: str, lab: Lab, console: Console | None = None) -> None:
         self._title = title
         self._console = console or Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._started_s = time.monotonic()
         self._steps: list[str] = []
-        self._sites: dict[str, dict[str, Any] | None] = {}
-        self._heard_s: dict[str, float] = {}
+        self._racks: dict[str, list[str]] = {name: list(site.rack) for name, site in lab.sites.items()}
+        self._answers: dict[str, dict[str, Any] | None] = {}
+        """Of sites that were asked; None: it gave none."""
         self._progress: Progress | None = None
         self._said_s = 0.0
         self._supervisor: Supervisor | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live.start()
+            self._draw()
         return self
 
     def __exit__(
@@ -70,11 +79,21 @@ class Board:
             say(text)
         self._draw()
 
-    def connected(self, connection: LabConnection, supervisor: Supervisor | None) -> None:
-        """Ask every site how it is, from now on."""
+    def begun(self, supervisor: Supervisor | None) -> None:
+        """Show what can be known of the processes."""
         self._supervisor = supervisor
+        self._spawn(self._tick())
+
+    def connected(self, connection: LabConnection) -> None:
+        """Ask every site how it is, from now on."""
+        for site in self._racks:
+            self._spawn(self._watch(connection, site))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self._console.is_terminal:
-            self._watcher = asyncio.get_running_loop().create_task(self._watch(connection), name="board")
+            self._tasks.append(asyncio.get_running_loop().create_task(work, name="board"))
+        else:
+            work.close()
 
     def progress(self, progress: Progress) -> None:
         """How far the experiment is."""
@@ -83,35 +102,34 @@ class Board:
         self._progress = progress
         if not self._console.is_terminal and time.monotonic() - self._said_s >= LINE_EVERY_S:
             self._said_s = time.monotonic()
-            say(progress_line(progress))
+            say(_line(progress))
         self._draw()
 
     def closing(self) -> None:
         """Ask nobody any more; the last answers stay."""
-        if self._watcher is not None:
-            self._watcher.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self._supervisor is None:
             self.tell("done; the lab was up before and stays up")
         else:
             self.tell("instruments to their safe states, then all processes")
 
-    async def _watch(self, connection: LabConnection) -> None:
+    async def _tick(self) -> None:
         """Until it is cancelled."""
         while True:
-            with contextlib.suppress(QnodeError):
-                for site, answer in (await connection.statuses()).items():
-                    self._heard(site, answer)
             self._draw()
             await asyncio.sleep(POLL_S)
 
-    def _heard(self, site: str, answer: dict[str, Any] | None) -> None:
-        """Keep a last answer for a while: a busy computer is no broken one."""
-        now = time.monotonic()
-        if answer is not None:
-            self._heard_s[site] = now
-        elif now - self._heard_s.get(site, 0.0) < SILENT_S:
-            return
-        self._sites[site] = answer
+    async def _watch(self, connection: LabConnection, site: str) -> None:
+        """Until it is cancelled; each site by itself, so that none waits for another's answer."""
+        while True:
+            answer = None
+            with contextlib.suppress(QnodeError):
+                answer = await connection.call(site, "status", timeout_s=SILENT_S)
+            if answer != self._answers.get(site):
+                self._answers[site] = answer
+                self._draw()
+            await asyncio.sleep(POLL_S)
 
     def _draw(self) -> None:
         if self._console.is_terminal:
@@ -121,25 +139,39 @@ class Board:
         """All that is known now."""
         parts: list[RenderableType] = [Text(self._title, style="bold")]
         parts += [Text(step, style="dim") for step in self._steps[-4:]]
-        if self._sites:
-            table = sites_table(self._sites)
-            for name, running in self._others():
-                table.add_row(name, "running" if running else Text("has ended", style="red"), "")
-            parts.append(table)
+        table = sites_table({site: self._site(site) for site in self._racks})
+        for name, child in self._others():
+            table.add_row(name, _process(child), "")
+        parts.append(table)
         if self._progress is not None:
             parts.append(_bar(self._progress))
         parts.append(Text(f"{self._age_s():5.1f} s  Ctrl-C stops everything safely", style="dim"))
         return Group(*parts)
 
-    def _others(self) -> Iterator[tuple[str, bool]]:
-        """Processes of ours that are no sites, and whether they run."""
+    def _site(self, site: str) -> Mapping[str, Any] | None:
+        """Its last answer; before the first one, also after a restart, what can be known from here."""
+        child = None if self._supervisor is None else self._supervisor.children.get(site)
+        starting = child is not None and child.ready is not None and not child.ready.done()
+        if self._answers.get(site) is not None or (site in self._answers and not starting):
+            return self._answers[site]
+        instruments = {name: {"state": "connecting", "detail": ""} for name in self._racks[site]}
+        return {"state": "starting" if starting else "connecting", "instruments": instruments}
+
+    def _others(self) -> Iterator[tuple[str, Child]]:
+        """Processes of ours that are no sites."""
         children = {} if self._supervisor is None else self._supervisor.children
         for name, child in children.items():
-            if name not in self._sites:
-                yield name, child.pid is not None
+            if name not in self._racks:
+                yield name, child
 
     def _age_s(self) -> float:
         return time.monotonic() - self._started_s
+
+
+def _process(child: Child) -> Text:
+    if child.pid is None:
+        return word("has ended")
+    return word("running" if child.ready is not None and child.ready.done() else "starting")
 
 
 def _bar(progress: Progress) -> RenderableType:
@@ -147,5 +179,11 @@ def _bar(progress: Progress) -> RenderableType:
     bar = ProgressBar(total=progress.heralds_wanted, completed=done, width=BAR_COLUMNS)
     rows = Table.grid()
     rows.add_row(bar)
-    rows.add_row(progress_line(progress))
+    rows.add_row(_line(progress))
     return rows
+
+
+def _line(progress: Progress) -> str:
+    from qnode.client import progress_line
+
+    return progress_line(progress)

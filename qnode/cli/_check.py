@@ -11,7 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from qnode.cli._lab import checked_programs, load_whole
+from qnode.cli._lab import load_whole
+from qnode.cli._programs import checked_programs
 from qnode.client import LabConnection
 from qnode.heralds import LinkPrograms, Program
 from qnode.labfile import Lab, LabFault, LabFileError, Link, element_inputs

@@ -7,9 +7,9 @@ from pathlib import Path
 from qnode.cli._board import Board
 from qnode.cli._examples import example_lab
 from qnode.cli._run import herald
-from qnode.cli._session import Session, SessionOptions
+from qnode.cli._session import SessionOptions
 from qnode.errors import MisuseError
-from qnode.experiments import HeraldingOptions
+from qnode.labfile import load_lab_and_world
 
 __all__ = ["demo"]
 
@@ -23,8 +23,9 @@ def demo(lab_path: Path | None, heralds: int, seed: int | None, data: Path | Non
         MisuseError: the lab is not simulated.
     """
     path = lab_path or example_lab(EXAMPLE)
-    session = Session(SessionOptions(path, None, seed, None, data), "heralding")
-    if session.world is None:
+    lab, world = load_lab_and_world(path)
+    if world is None:
         raise MisuseError(f"{path} has no `world:`: there is nothing to simulate", hint="`qnode run` is for racks")
-    title = f"qnode demo: {session.link.name} by {session.link.protocol.replace('_', ' ')}, lab file {path}"
-    return herald(session, HeraldingOptions(heralds=heralds), Board(title), as_json=as_json)
+    links = ", ".join(f"{link.name} by {link.protocol.replace('_', ' ')}" for link in lab.links)
+    board = Board(f"qnode demo: {links}, lab file {path}", lab)
+    return herald(SessionOptions(path, None, seed, None, data), board, heralds=heralds, as_json=as_json)

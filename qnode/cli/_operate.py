@@ -111,10 +111,11 @@ class _Session:
 
     async def _run(self, seed: int | None, speed: str | None) -> int:
         up = lab_up(self.lab_path, self.lab, self.folder, seed=seed, speed=speed, on_exit=self._on_exit, say=say)
-        async with up as supervisor, LabConnection(self.lab_path, self.folder) as connection:
+        async with up as rising, LabConnection(self.lab_path, self.folder) as connection:
+            await rising.come_up()
             await connection.require_same_lab()
             await connection.await_ready()
-            if supervisor is None:
+            if rising.supervisor is None:
                 _tell_up(self.lab_path, self.lab, self.folder, self.as_json, already=True)
                 return 0
             self.healthy = True
@@ -125,7 +126,7 @@ class _Session:
             try:
                 if self.as_json or not self.console.is_terminal:
                     _tell_up(self.lab_path, self.lab, self.folder, self.as_json)
-                await self._watch(supervisor, connection)
+                await self._watch(rising.supervisor, connection)
             finally:
                 alive.cancel()
                 self.manager.tell("STOPPING=1")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from qnode.cli._conclude import conclude
 from qnode.cli._session import Display, Session, SessionOptions, StatusLine, conduct
-from qnode.cli._summary import print_accounting, print_result
-from qnode.client import pairs_document, read_document
-from qnode.experiments import HeraldingOptions, run_heralding
 
-__all__ = ["herald", "heralding"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qnode.client import LabConnection, Pairs, Progress
+
+__all__ = ["CREDIT_ROUNDS", "herald", "heralding"]
+
+CREDIT_ROUNDS = 1024
 
 
 def heralding(
@@ -27,18 +30,34 @@ def heralding(
     as_json: bool,
 ) -> int:
     """Run heralding; 0 when every round was settled and enough heralds came, else 1."""
-    session = Session(SessionOptions(lab_path, link_name, seed, speed, data), "heralding")
-    options = HeraldingOptions(heralds=heralds, credit_rounds=credit, echo=echo)
-    return herald(session, options, StatusLine(), as_json=as_json)
+    options = SessionOptions(lab_path, link_name, seed, speed, data)
+    return herald(options, StatusLine(), heralds=heralds, credit_rounds=credit, echo=echo, as_json=as_json)
 
 
-def herald(session: Session, options: HeraldingOptions, display: Display, *, as_json: bool) -> int:
+def herald(
+    options: SessionOptions,
+    display: Display,
+    *,
+    heralds: int,
+    credit_rounds: int = CREDIT_ROUNDS,
+    echo: bool = True,
+    as_json: bool,
+) -> int:
     """Play, write down and show; 0 when every round was settled and enough heralds came, else 1."""
-    session.open(heralds_wanted=options.heralds, credit_rounds=options.credit_rounds, echo=options.echo)
+    session = Session(options, "heralding", heralds_wanted=heralds, credit_rounds=credit_rounds, echo=echo)
     run, link = session.run_folder, session.link
-    result = conduct(
-        session, lambda connection, tell: run_heralding(connection, link, options, run.run_id, tell), display
-    )
+
+    async def experiment(connection: LabConnection, tell: Callable[[Progress], None]) -> Pairs:
+        from qnode.client import PlayOptions, play_pairs
+
+        plays = PlayOptions(heralds, credit_rounds=credit_rounds, echo=echo)
+        return await play_pairs(connection, link, plays, run.run_id, tell)
+
+    result = conduct(session, experiment, display)
+    from qnode.cli._conclude import conclude
+    from qnode.cli._summary import print_accounting, print_result
+    from qnode.client import pairs_document, read_document
+
     document = pairs_document(result, link, session.simulated)
 
     def show(console: Console) -> None:

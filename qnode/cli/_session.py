@@ -1,4 +1,7 @@
-"""One experiment on one lab: its run folder, the lab up, the experiment under way on a display, the lab down."""
+"""One experiment on one lab: its run folder, the lab up, the experiment under way on a display, the lab down.
+
+What plays pairs and keeps them is loaded while the lab's processes load what they need, not before they are started.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,25 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.console import Console
 from rich.status import Status
 
 from qnode.cli._exit import say
-from qnode.cli._lab import checked_programs, load_whole, parse_speed, simulated_instruments
+from qnode.cli._lab import load_whole, parse_speed, simulated_instruments
 from qnode.cli._up import lab_up
-from qnode.client import LabConnection, Pairs, Progress, opening_facts, progress_line, reached, take_notes, try_report
-from qnode.daemons import Child, Supervisor
 from qnode.errors import MisuseError, QnodeError
 from qnode.labfile import Lab, Link
 from qnode.runs import DataFolderError, RunFolder, log_event, open_log
 
-__all__ = ["Display", "Session", "SessionOptions", "StatusLine", "conduct"]
+if TYPE_CHECKING:
+    from qnode.client import LabConnection, Pairs, Progress
+    from qnode.daemons import Child, Supervisor
+
+__all__ = ["Display", "Experiment", "Session", "SessionOptions", "StatusLine", "conduct"]
+
+Experiment = Callable[["LabConnection", Callable[["Progress"], None]], Awaitable["Pairs"]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Display(Protocol):
     """What a person sees while a session is under way; entered before the lab comes up, left when it is down."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Begin; nothing where it has begun."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -51,8 +58,11 @@ class Display(Protocol):
     def tell(self, text: str) -> None:
         """A step of bringing the lab up."""
 
-    def connected(self, connection: LabConnection, supervisor: Supervisor | None) -> None:
-        """All processes are up; ``supervisor`` is None where they were before."""
+    def begun(self, supervisor: Supervisor | None) -> None:
+        """All processes are there, and load; ``supervisor`` is None where they were up before."""
+
+    def connected(self, connection: LabConnection) -> None:
+        """Their sites can be asked, and answer as soon as they can."""
 
     def progress(self, progress: Progress) -> None:
         """How far the experiment is."""
@@ -83,11 +93,16 @@ class StatusLine:
         if not self._console.is_terminal:
             say(text)
 
-    def connected(self, connection: LabConnection, supervisor: Supervisor | None) -> None:
-        """Nothing more to see of the processes."""
+    def begun(self, supervisor: Supervisor | None) -> None:
+        """Nothing to see of the processes."""
+
+    def connected(self, connection: LabConnection) -> None:
+        """Nothing to see of the sites."""
 
     def progress(self, progress: Progress) -> None:
         """Show the line of progress."""
+        from qnode.client import progress_line
+
         self._status.update(progress_line(progress))
 
     def closing(self) -> None:
@@ -101,79 +116,97 @@ class Session:
     Args:
         options: what the person asked for.
         experiment: its name.
+        asked: what else the person asked for, for ``run.json``.
 
     Raises:
-        LabFileError: the lab file, a driver or a sequence has faults.
+        LabFileError: the lab file has faults.
         MisuseError: no such link, or no such speed.
     """
 
-    def __init__(self, options: SessionOptions, experiment: str) -> None:
+    def __init__(self, options: SessionOptions, experiment: str, **asked: Any) -> None:
         self.lab_path, self.seed = options.lab_path, options.seed
         self.lab, self.world, self.folder = load_whole(options.lab_path, options.data)
         self.link = _link(self.lab, options.link_name)
         self.speed = parse_speed(options.speed)
-        self.programs = checked_programs(self.lab_path, self.lab, self.link)
-        self.experiment = experiment
+        self.experiment, self.asked = experiment, asked
         self.run_folder = RunFolder(self.folder, experiment=experiment)
         self.simulated = simulated_instruments(self.lab)
         self.last_progress: Progress | None = None
         """How far the experiment is."""
+        self.opened = False
+        """Whether there is a run folder."""
         self._connection: LabConnection | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._tell: Callable[[str], None] = lambda text: None
         self._deaths: list[str] = []
         """Processes of ours that ended unasked, in words."""
 
-    def open(self, **what: Any) -> None:
-        """Make the run folder; ``what``: what the experiment was asked for."""
+    async def play(self, experiment: Experiment, display: Display) -> Pairs:
+        """The lab up, the experiment, the lab down; SIGTERM ends it as Ctrl-C does.
+
+        Raises:
+            LabFileError: a driver or a sequence has faults; nothing has been touched.
+            QnodeError: what kept the lab from coming up, or the experiment from starting.
+        """
+        this = asyncio.current_task()
+        assert this is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+        self._tell = display.tell
+        async with lab_up(
+            self.lab_path,
+            self.lab,
+            self.folder,
+            seed=self.seed,
+            speed=self.speed,
+            on_exit=self._on_exit,
+            say=display.tell,
+        ) as rising:
+            display.begun(rising.supervisor)
+            await asyncio.to_thread(self._open, lab_was_up=rising.supervisor is None)
+            from qnode.client import LabConnection
+
+            async with LabConnection(self.lab_path, self.folder) as connection:
+                self._connection = connection
+                display.connected(connection)
+                # Beside all else that is waited for: a node is not healthy before its next pulse per second.
+                station = asyncio.get_running_loop().create_task(_station(connection), name="station")
+                try:
+                    await rising.come_up()
+                    await connection.require_same_lab()
+                    await connection.await_ready()
+                    self.run_folder.write("station.json", await station)
+                    result = await experiment(connection, self._follow(display))
+                    await self._complete(result, rising.supervisor)
+                finally:
+                    display.closing()
+                    station.cancel()
+                    await asyncio.gather(station, return_exceptions=True)
+                return result
+
+    def _open(self, *, lab_was_up: bool) -> None:
+        """Check what needs the drivers, and make the run folder."""
+        from qnode.cli._programs import checked_programs
+        from qnode.client import opening_facts
+
+        programs = checked_programs(self.lab_path, self.lab, self.link)
+        facts = opening_facts(self.lab, self.link, self.world, self.seed, programs)
+        if lab_was_up and self.world is not None:
+            # Whoever brought the lab up chose the seed of its world.
+            facts["world_seed"] = None
         open_log("operator", self.folder)
         self.run_folder.open(
             self.lab_path,
             {
                 "experiment": self.experiment,
                 "link": self.link.name,
-                **what,
+                **self.asked,
                 "seed": self.seed,
                 "speed": self.speed,
                 "simulated": self.simulated,
-                **opening_facts(self.lab, self.link, self.world, self.seed, self.programs),
+                **facts,
             },
         )
-
-    async def play(
-        self, experiment: Callable[[LabConnection, Callable[[Progress], None]], Awaitable[Pairs]], display: Display
-    ) -> Pairs:
-        """The lab up, the experiment, the lab down; SIGTERM ends it as Ctrl-C does."""
-        this = asyncio.current_task()
-        assert this is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-        self._tell = display.tell
-        async with (
-            lab_up(
-                self.lab_path,
-                self.lab,
-                self.folder,
-                seed=self.seed,
-                speed=self.speed,
-                on_exit=self._on_exit,
-                say=display.tell,
-            ) as supervisor,
-            LabConnection(self.lab_path, self.folder) as connection,
-        ):
-            self._connection = connection
-            if supervisor is None:
-                # Whoever brought the lab up chose the seed of its world.
-                self.run_folder.update(world_seed=None)
-            await connection.require_same_lab()
-            display.connected(connection, supervisor)
-            try:
-                await connection.await_ready()
-                self.run_folder.write("station.json", await connection.snapshot(update=True))
-                result = await experiment(connection, self._follow(display))
-                await self._complete(result, supervisor)
-            finally:
-                display.closing()
-            return result
+        self.opened = True
 
     def _follow(self, display: Display) -> Callable[[Progress], None]:
         """The display's progress, kept for the record of a run that ends early."""
@@ -227,38 +260,48 @@ class Session:
                 await self._connection.call(self.link.via, "abort", {"reason": reason}, timeout_s=5.0)
 
 
-def conduct(
-    session: Session,
-    experiment: Callable[[LabConnection, Callable[[Progress], None]], Awaitable[Pairs]],
-    display: Display,
-) -> Pairs:
-    """Play an opened session to its end; what goes wrong is written into the run folder first.
+async def _station(connection: LabConnection) -> dict[str, Any]:
+    """A snapshot of all instruments, as soon as they are connected."""
+    await connection.await_connected()
+    return await connection.snapshot(update=True)
+
+
+def conduct(session: Session, experiment: Experiment, display: Display) -> Pairs:
+    """Play a session to its end; what goes wrong is written into the run folder first, if there is one.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the plan was aborted.
         QnodeError: what kept the lab from coming up, or the experiment from starting.
     """
-    run = session.run_folder
     try:
         with display:
             result = asyncio.run(session.play(experiment, display))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        with contextlib.suppress(DataFolderError):
-            run.close("interrupted", **reached(session.last_progress))
-        try_report(run, _tell)
+        _close(session, "interrupted")
         say("qnode: interrupted; the plan was aborted and the run ended")
         raise KeyboardInterrupt from None
     except QnodeError as error:
-        with contextlib.suppress(DataFolderError):  # the reason to tell is the first one
-            run.close("failed", error=str(error), **reached(session.last_progress))
-        try_report(run, _tell)
+        _close(session, "failed", error=str(error))
         raise
+    from qnode.client import take_notes
+
     for line in _tag_losses(result):
         _tell(line)
-    take_notes(run, result, session.link)
+    take_notes(session.run_folder, result, session.link)
     for note in result.notes:
         _tell(note)
     return result
+
+
+def _close(session: Session, state: str, **why: Any) -> None:
+    """The record of a run that has ended early."""
+    if not session.opened:
+        return
+    from qnode.client import reached, try_report
+
+    with contextlib.suppress(DataFolderError):  # the reason to tell is the first one
+        session.run_folder.close(state, **why, **reached(session.last_progress))
+    try_report(session.run_folder, _tell)
 
 
 def _tag_losses(result: Pairs) -> Iterator[str]:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from qnode.cli._lab import load, parse_speed
-from qnode.daemons import notify
+from qnode.daemons import notify, passes_gate
 from qnode.errors import MisuseError, QnodeError
 from qnode.labfile import load_world
 
@@ -24,6 +24,7 @@ def simulate(
     data: Path | None,
     lifeline_fd: int | None,
     notify_fd: int | None,
+    gate_fd: int | None,
 ) -> None:
     """Run all simulators of a lab, or the one of a slow instrument, until stopped."""
     from simulators.alone import run_alone
@@ -34,6 +35,8 @@ def simulate(
     if only is None:
         load_world(lab_path)
     _refuse_mixed(only, address, seed, chosen)
+    if not passes_gate(gate_fd):
+        return
     if lifeline_fd is not None:
         threading.Thread(target=_stop_at_end_of, args=(lifeline_fd,), daemon=True, name="lifeline").start()
     try:

@@ -16,14 +16,13 @@ from rich.text import Text
 
 from qnode.cli._fault import ask_simulators
 from qnode.cli._lab import load, simulated_instruments
+from qnode.cli._states import word
 from qnode.client import LabConnection
 from qnode.daemons import Ownership, holder_of
 from qnode.errors import NetworkError
 from qnode.labfile import Lab, LabFileError, load_world
 
-__all__ = ["lab_status", "sites_table", "status", "status_view"]
-
-COLOURS = {"ready": "green", "running": "green", "degraded": "yellow", "connecting": "yellow"}
+__all__ = ["lab_status", "status", "status_view"]
 
 
 def status(lab_path: Path, data: Path | None, as_json: bool) -> int:
@@ -96,29 +95,6 @@ def _simulators(lab_path: Path, lab: Lab) -> dict[str, Any] | None:
     return {"state": "down", "pid": None, "seed": None, "speed": None, "rounds": None, "failure": None}
 
 
-def sites_table(sites: dict[str, dict[str, Any] | None]) -> Table:
-    """A row a site, its instruments by state in few words; an answer is None where a site gave none."""
-    table = Table()
-    for column in ("site", "state", "instruments"):
-        table.add_column(column)
-    for site, answer in sites.items():
-        if answer is None:
-            table.add_row(site, _word("does not answer"), "")
-        else:
-            table.add_row(site, _word(answer["state"]), _by_state(answer["instruments"]))
-    return table
-
-
-def _by_state(instruments: dict[str, Any]) -> Text:
-    """``ready: pulser, awg``, and in a line of its own each that is not."""
-    ready = [name for name, one in instruments.items() if one["state"] == "ready"]
-    lines = [Text.assemble(_word("ready"), ": ", ", ".join(ready))] if ready else []
-    for name, one in instruments.items():
-        if one["state"] != "ready":
-            lines.append(Text.assemble(_word(one["state"]), f": {name}, {one['detail']}".removesuffix(", ")))
-    return Text("\n").join(lines)
-
-
 def status_view(document: dict[str, Any], last_line: str = "") -> RenderableType:
     """Two tables, processes and instruments, that fit into 80 columns where names are short."""
     parts: list[RenderableType] = [_processes(document), _instruments(document)]
@@ -132,13 +108,13 @@ def _processes(document: dict[str, Any]) -> Table:
     for column in ("process", "state", "pid", "guard", "lab time [TAI s]", "plan"):
         table.add_column(column)
     if (supervisor := document["supervisor"]) is not None:
-        table.add_row("supervisor", _word("running"), str(supervisor["pid"]), "", "", "")
+        table.add_row("supervisor", word("running"), str(supervisor["pid"]), "", "", "")
     if (simulators := document["simulators"]) is not None:
-        table.add_row("simulators", _word(simulators["state"]), _text(simulators["pid"]), "", "", "")
+        table.add_row("simulators", word(simulators["state"]), _text(simulators["pid"]), "", "", "")
     for name, site in document["sites"].items():
         table.add_row(
             name,
-            _word(site["state"]),
+            word(site["state"]),
             _text(site["pid"]),
             _text(site["guard_pid"]),
             _seconds(site["lab_time_tai_ms"]),
@@ -157,13 +133,8 @@ def _instruments(document: dict[str, Any]) -> Table:
         for name, one in site["instruments"].items():
             ago = "" if one["last_answer_s"] is None else f"{one['last_answer_s']:.1f} s ago"
             words = _text(one["identity"]) if one["state"] == "ready" else one["detail"]
-            table.add_row(f"{site_name}.{name}", _word(one["state"]), ago, held, words)
+            table.add_row(f"{site_name}.{name}", word(one["state"]), ago, held, words)
     return table
-
-
-def _word(state: str) -> Text:
-    """A state, coloured by its first word."""
-    return Text(state, style=COLOURS.get(state.partition(":")[0], "red"))
 
 
 def _text(value: object) -> str:

@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator, Callable, Sized
 from pathlib import Path
 
 from qnode.cli._lab import simulated_instruments
-from qnode.client import LabConnection
 from qnode.daemons import STOP_S, Child, Ownership, Supervisor, holder_of
 from qnode.errors import MisuseError
 from qnode.labfile import Lab, load_world
 
-__all__ = ["lab_up"]
+__all__ = ["RisingLab", "lab_up"]
 
 SIMULATORS = "simulators"
 GUARD_S = 12.0
@@ -29,6 +28,46 @@ BUSY_S = 10.0
 OnExit = Callable[[Child, int], None]
 
 
+class RisingLab:
+    """A lab that is up, or whose processes load their code and touch nothing yet.
+
+    Args:
+        lab: which.
+        supervisor: of our processes; None where the lab was up before.
+        ownership: the lock of the lab's supervisor.
+        say: gets a line at each step.
+    """
+
+    def __init__(
+        self, lab: Lab, supervisor: Supervisor | None, ownership: Ownership, say: Callable[[str], None]
+    ) -> None:
+        self.supervisor = supervisor
+        self._lab, self._ownership, self._say = lab, ownership, say
+
+    async def come_up(self) -> None:
+        """Let our processes do their work, the simulators first; returns when all are healthy.
+
+        Raises:
+            LockedError: another process is bringing the lab up, or taking it down.
+            SupervisorError: a process did not come up.
+        """
+        if (supervisor := self.supervisor) is None:
+            return
+        await self._ownership.take(f"lab {self._lab.lab}", OWN_S)
+        self._say(f"starting {SIMULATORS}, {', '.join(self._lab.sites)}")
+        simulators = supervisor.children[SIMULATORS]
+        supervisor.let_go(simulators)
+        await supervisor.ready(simulators)
+        self._say("simulators run; connecting instruments")
+        daemons = [supervisor.children[site] for site in self._lab.sites]
+        for daemon in daemons:
+            supervisor.let_go(daemon)
+        for result in await asyncio.gather(*map(supervisor.ready, daemons), return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+        self._say("all healthy: identities read, references locked, pulses per second labelled")
+
+
 @contextlib.asynccontextmanager
 async def lab_up(
     lab_path: Path,
@@ -39,16 +78,17 @@ async def lab_up(
     speed: str | None,
     on_exit: OnExit,
     say: Callable[[str], None],
-) -> AsyncIterator[Supervisor | None]:
-    """All processes of a lab while the body runs; None where the lab was up already, which is then left as it is.
+) -> AsyncIterator[RisingLab]:
+    """All processes of a lab while the body runs, which lets them come up; a lab that is up is left as it is.
+
+    Loading takes a process longer than anything else, and the body has as much to load: they do it side by side.
 
     Raises:
         MisuseError: the lab is a rack, or half of it runs.
-        LockedError: another process is bringing it up, or taking it down.
-        SupervisorError: a process did not come up; all others are stopped.
     """
-    if await _is_up(lab_path, folder, seed=seed, speed=speed):
-        yield None
+    ownership = Ownership.of_lab(folder)
+    if await _is_up(lab_path, lab, folder, seed=seed, speed=speed):
+        yield RisingLab(lab, None, ownership, say)
         return
     if not simulated_instruments(lab):
         starts = [f"qnode node {lab_path} {name}" for name in lab.nodes]
@@ -58,12 +98,10 @@ async def lab_up(
             hint="start each on its own host: " + "; ".join(starts),
         )
     load_world(lab_path)
-    ownership = Ownership.of_lab(folder)
-    await ownership.take(f"lab {lab.lab}", OWN_S)
     supervisor = Supervisor(folder, on_exit)
     try:
-        await _start(supervisor, lab_path, lab, folder, seed=seed, speed=speed, say=say)
-        yield supervisor
+        await _begin(supervisor, lab_path, lab, folder, seed=seed, speed=speed)
+        yield RisingLab(lab, supervisor, ownership, say)
     finally:
         await _stop(supervisor)
         ownership.give_back()
@@ -78,9 +116,11 @@ async def _stop(supervisor: Supervisor) -> None:
     await supervisor.stop()
 
 
-async def _is_up(lab_path: Path, folder: Path, *, seed: int | None, speed: str | None) -> bool:
-    if not (folder / "keys").is_dir():
+async def _is_up(lab_path: Path, lab: Lab, folder: Path, *, seed: int | None, speed: str | None) -> bool:
+    if not (folder / "keys").is_dir() or await _nobody_listens(lab):
         return False
+    from qnode.client import LabConnection
+
     async with LabConnection(lab_path, folder) as connection:
         statuses = await connection.statuses(timeout_s=ASK_S)
         silent = [name for name, status in statuses.items() if status is None]
@@ -112,20 +152,31 @@ def _has_daemon(folder: Path, site: str) -> bool:
     return holder is not None and holder.role == "daemon"
 
 
+async def _nobody_listens(lab: Lab) -> bool:
+    """Whether every daemon's port refuses a connection: then nobody need be waited for."""
+    commands = [(site.bus.address, site.bus.command_port) for site in lab.sites.values()]
+    return all(await asyncio.gather(*(_refuses(address, port) for address, port in commands)))
+
+
+async def _refuses(address: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(ASK_S):
+            _, writer = await asyncio.open_connection(address, port)
+    except ConnectionRefusedError:
+        return True
+    except OSError:  # TimeoutError is one
+        return False
+    writer.close()
+    return False
+
+
 def _verb(word: str, subjects: Sized) -> str:
     """The verb as it agrees with one subject or several."""
     return word if len(subjects) > 1 else {"do": "does"}.get(word, f"{word}s")
 
 
-async def _start(
-    supervisor: Supervisor,
-    lab_path: Path,
-    lab: Lab,
-    folder: Path,
-    *,
-    seed: int | None,
-    speed: str | None,
-    say: Callable[[str], None],
+async def _begin(
+    supervisor: Supervisor, lab_path: Path, lab: Lab, folder: Path, *, seed: int | None, speed: str | None
 ) -> None:
     options = ["--data", str(folder)]
     world = list(options)
@@ -133,16 +184,8 @@ async def _start(
         world += ["--seed", str(seed)]
     if speed is not None:
         world += ["--speed", speed]
-    say("starting simulators")
-    await supervisor.start(SIMULATORS, ["simulate", str(lab_path), *world])
-    say("starting " + ", ".join(lab.sites))
+    await supervisor.begin(SIMULATORS, ["simulate", str(lab_path), *world], gated=True)
     kinds = {**dict.fromkeys(lab.nodes, "node"), **dict.fromkeys(lab.midpoints, "midpoint")}
-    starts = [
-        supervisor.start(name, [kind, str(lab_path), name, *options], restart=True, before=SIMULATORS)
-        for name, kind in kinds.items()
-    ]
-    results = await asyncio.gather(*starts, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    say("all healthy: identities read, references locked, pulses per second labelled")
+    for name, kind in kinds.items():
+        arguments = [kind, str(lab_path), name, *options]
+        await supervisor.begin(name, arguments, restart=True, before=SIMULATORS, gated=True)

@@ -31,6 +31,7 @@ Seed = Annotated[int | None, typer.Option(help="Seed of the simulated world, ins
 Speed = Annotated[str | None, typer.Option(help="1: real time; max: as fast as the computer; any factor.")]
 Lifeline = Annotated[int | None, typer.Option("--lifeline-fd", hidden=True)]
 Notify = Annotated[int | None, typer.Option("--notify-fd", hidden=True)]
+Gate = Annotated[int | None, typer.Option("--gate-fd", hidden=True)]
 
 
 def _guard(command: Any, *args: Any, **kwargs: Any) -> None:
@@ -145,11 +146,12 @@ def simulate(
     data: DataFolder = None,
     lifeline_fd: Lifeline = None,
     notify_fd: Notify = None,
+    gate_fd: Gate = None,
 ) -> None:
     """Run all simulators of a lab in this process."""
     from qnode.cli import _simulate
 
-    _guard(_simulate.simulate, lab, seed, speed, only, address, data, lifeline_fd, notify_fd)
+    _guard(_simulate.simulate, lab, seed, speed, only, address, data, lifeline_fd, notify_fd, gate_fd)
 
 
 Peer = Annotated[
@@ -165,11 +167,12 @@ def node(
     via: Peer = None,
     lifeline_fd: Lifeline = None,
     notify_fd: Notify = None,
+    gate_fd: Gate = None,
 ) -> None:
     """Run the daemon of a node in this process."""
     from qnode.cli import _daemon
 
-    _guard(_daemon.daemon, "node", lab, name, data, via or [], lifeline_fd, notify_fd)
+    _guard(_daemon.daemon, "node", lab, name, data, via or [], lifeline_fd, notify_fd, gate_fd)
 
 
 @app.command()
@@ -180,11 +183,12 @@ def midpoint(
     via: Peer = None,
     lifeline_fd: Lifeline = None,
     notify_fd: Notify = None,
+    gate_fd: Gate = None,
 ) -> None:
     """Run the daemon of a midpoint in this process."""
     from qnode.cli import _daemon
 
-    _guard(_daemon.daemon, "midpoint", lab, name, data, via or [], lifeline_fd, notify_fd)
+    _guard(_daemon.daemon, "midpoint", lab, name, data, via or [], lifeline_fd, notify_fd, gate_fd)
 
 
 @app.command(hidden=True)

@@ -19,6 +19,8 @@ OPERATOR = "operator"
 STATUS_S = 2.0
 READY_S = 20.0
 """Wall time within which a lab that answers must be healthy: a tagger needs a pulse per second first."""
+CONNECTED_S = 60.0
+"""Wall time within which a daemon that was started must have its instruments connected."""
 SNAPSHOT_S = 90.0
 """Wall time for a snapshot: an instrument that was never read is read through once."""
 POLL_S = 0.1
@@ -109,6 +111,22 @@ class LabConnection:
                     f"{name} runs another lab file than {self.lab_path}",
                     hint="stop it and start it again with this one",
                 )
+
+    async def await_connected(self, timeout_s: float = CONNECTED_S) -> None:
+        """Return when every daemon has connected its instruments, or found that it can't.
+
+        Raises:
+            NetworkError: one is not done in ``timeout_s``.
+        """
+        deadline = time.monotonic() + timeout_s
+        await asyncio.gather(*(self._await_connected(name, deadline) for name in self._clients))
+
+    async def _await_connected(self, site: str, deadline: float) -> None:
+        while True:
+            status = await self.call(site, "status", timeout_s=max(deadline - time.monotonic(), 0.0))
+            if all(one["state"] != "connecting" for one in status["instruments"].values()):
+                return
+            await asyncio.sleep(POLL_S)
 
     async def await_ready(self, timeout_s: float = READY_S) -> None:
         """Return when every daemon says that it is ready.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qnode.daemons._guard import Guard, load_drivers
 from qnode.daemons._party import Party, stop_with_parent
-from qnode.daemons._supervisor import notify
+from qnode.daemons._supervisor import notify, passes_gate
 from qnode.daemons._systemd import ServiceManager
 from qnode.errors import QnodeError
 
@@ -25,8 +25,19 @@ def run_daemon(
     peers: Mapping[str, str] | None = None,
     lifeline_fd: int | None = None,
     notify_fd: int | None = None,
+    gate_fd: int | None = None,
 ) -> None:
     """Run a daemon until it is stopped.
+
+    Args:
+        kind: ``node`` or ``midpoint``.
+        lab_path: the lab file.
+        site: which.
+        data_folder: journals, keys, logs.
+        peers: see `Party`.
+        lifeline_fd: a pipe whose end means stop.
+        notify_fd: where to say that it is ready, or why it is not.
+        gate_fd: a pipe on which it waits, with all its code loaded, before it touches anything.
 
     Raises:
         QnodeError: it could not come up, or a part of it failed.
@@ -37,6 +48,9 @@ def run_daemon(
     manager = ServiceManager()
     try:
         party = _party(kind, lab_path, site, data_folder, peers or {})
+        load_drivers(lab_path, party.lab.sites[site])
+        if not passes_gate(gate_fd):
+            return
         party.guard = _guarded(party, [fd for fd in (lifeline_fd, notify_fd) if fd is not None])
         asyncio.run(_run(party, manager, lifeline_fd, notify_fd))
     except QnodeError as error:
@@ -46,7 +60,6 @@ def run_daemon(
 
 def _guarded(party: Party, not_for_it: list[int]) -> Guard:
     """A guard beside the daemon, forked when the drivers are loaded and before the first thread is there."""
-    load_drivers(party.lab_path, party.lab.sites[party.site])
     guard = Guard(party.lab_path, party.lab, party.site, party.data_folder, not_for_it, party.peers)
     guard.fork()
     return guard

@@ -230,6 +230,10 @@ class MidpointDaemon(Party):
         watching = self.spawn(self.slow.watch(self._slow_failed), f"bias in {plan.plan_id}")
         try:
             await self._ask_all(link, "go", {"plan_id": plan.plan_id})
+            # As the nodes did when they accepted: what is set up now needs no lab time to stand still.
+            await self.clock.release(plan.t0_ps - HOLD_PS)
+            # The engine's kernels: loading them takes a second or more, in which a calibration needs nothing of us.
+            self.spawn(asyncio.to_thread(self._engine(plan).decide, 0), f"kernels for {plan.plan_id}")
             if plan.kind == "heralding":
                 # Whoever lost its mains since the last plan is connected anew here.
                 await self._quiet(plan)

@@ -20,7 +20,7 @@ from typing import Any
 from qnode.errors import QnodeError
 from qnode.runs import log_event
 
-__all__ = ["STOP_S", "Child", "Supervisor", "SupervisorError", "notify"]
+__all__ = ["STOP_S", "Child", "Supervisor", "SupervisorError", "notify", "passes_gate"]
 
 READY_S = 60.0
 STOP_S = 15.0
@@ -28,6 +28,8 @@ STOP_S = 15.0
 KILLED_S = 5.0
 """Wall time within which the kernel ends a process that it was told to kill."""
 RESTART_S = 0.5
+MOST_PATH = 4096
+"""Bytes of a file's path, at the most."""
 START_LIMIT_BURST = 3
 START_LIMIT_INTERVAL_S = 10.0
 """A child that has been started so many times within so much wall time is not started again."""
@@ -46,6 +48,24 @@ def notify(fd: int | None, text: str) -> None:
             os.write(fd, text.encode() + b"\n")
 
 
+def passes_gate(fd: int | None) -> bool:
+    """Wait until whoever started this process lets it go; False when that one is gone. True where it gave no gate.
+
+    The word on the gate is the file that this process's output goes to from now on.
+    """
+    if fd is None:
+        return True
+    path = os.read(fd, MOST_PATH)
+    os.close(fd)
+    if not path:
+        return False
+    out = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.close(out)
+    return True
+
+
 @dataclass
 class Child:
     """One process under supervision."""
@@ -61,6 +81,10 @@ class Child:
     """Monotonic times."""
     lifeline: int = -1
     """Writing end of its pipe."""
+    gate: int = -1
+    """Writing end of the pipe on which it waits for `Supervisor.let_go`; -1: it does not wait."""
+    draft: int = -1
+    """What it says until then, in memory."""
     said: str = ""
     """Last word that it sent on its notify descriptor, beside READY=1."""
     watcher: asyncio.Task[None] | None = None
@@ -97,7 +121,25 @@ class Supervisor:
     async def start(
         self, name: str, arguments: Sequence[str], *, restart: bool = False, before: str | None = None
     ) -> Child:
-        """Start ``qnode <arguments>`` and return when it says that it is ready.
+        """As `begin`, and return when it says that it is ready.
+
+        Raises:
+            SupervisorError: it ended first (with its last words), or was not ready in time.
+        """
+        child = await self.begin(name, arguments, restart=restart, before=before)
+        await self.ready(child)
+        return child
+
+    async def begin(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        restart: bool = False,
+        before: str | None = None,
+        gated: bool = False,
+    ) -> Child:
+        """Start ``qnode <arguments>`` and return at once; `ready` waits for it.
 
         Args:
             name: what it is called here.
@@ -106,39 +148,61 @@ class Supervisor:
                 three times in the last 10 s.
             before: a child that runs and must outlive this one also when this process is killed, as instruments
                 outlive the daemons that make them safe: this one holds the other's pipe too.
-
-        Raises:
-            SupervisorError: it ended first (with its last words), or was not ready in time.
+            gated: it loads its code, and neither it nor its output touches anything before `let_go`. Not when it is
+                started again.
         """
         child = Child(name, [sys.executable, "-m", "qnode", *arguments], restart, before)
         self.children[name] = child
-        await self._launch(child)
-        await self._await_ready(child)
+        await self._launch(child, gated=gated)
         return child
 
-    async def _launch(self, child: Child) -> None:
-        held = [] if child.before is None else [self.children[child.before].lifeline]
+    def let_go(self, child: Child) -> None:
+        """What a gated child waits for is there; nothing where it has been let go before."""
+        if child.gate < 0:
+            return
+        output = self._output_of(child)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab") as out:
+            out.write(_content(child.draft))
+        with contextlib.suppress(BrokenPipeError):
+            os.write(child.gate, os.fsencode(output))
+        self._shut(child)
+
+    def _output_of(self, child: Child) -> Path:
+        return self._data_folder / "log" / f"{child.name}.out"
+
+    async def _launch(self, child: Child, *, gated: bool = False) -> None:
+        passed = [] if child.before is None else [self.children[child.before].lifeline]
+        options = []
         lifeline_read, child.lifeline = os.pipe()
         notify_read, notify_write = os.pipe()
-        output = self._data_folder / "log" / f"{child.name}.out"
-        output.parent.mkdir(parents=True, exist_ok=True)
+        ours = [lifeline_read, notify_write]
+        if gated:
+            gate_read, child.gate = os.pipe()
+            ours.append(gate_read)
+            options = ["--gate-fd", str(gate_read)]
+            out = child.draft = os.memfd_create(child.name)
+        else:
+            output = self._output_of(child)
+            output.parent.mkdir(parents=True, exist_ok=True)
+            out = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            with output.open("ab") as out:
-                child.process = await asyncio.create_subprocess_exec(
-                    *child.command,
-                    "--lifeline-fd",
-                    str(lifeline_read),
-                    "--notify-fd",
-                    str(notify_write),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=out,
-                    pass_fds=(lifeline_read, notify_write, *(fd for fd in held if fd >= 0)),
-                    start_new_session=True,
-                )
+            child.process = await asyncio.create_subprocess_exec(
+                *child.command,
+                *options,
+                "--lifeline-fd",
+                str(lifeline_read),
+                "--notify-fd",
+                str(notify_write),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                pass_fds=(*ours, *(fd for fd in passed if fd >= 0)),
+                start_new_session=True,
+            )
         finally:
-            os.close(lifeline_read)
-            os.close(notify_write)
+            for fd in (*ours, *(() if gated else (out,))):
+                os.close(fd)
         child.starts.append(time.monotonic())
         child.said = ""
         child.ready = asyncio.get_running_loop().create_future()
@@ -168,7 +232,12 @@ class Supervisor:
 
         loop.add_reader(fd, readable)
 
-    async def _await_ready(self, child: Child) -> None:
+    async def ready(self, child: Child) -> None:
+        """Return when a child that has begun says that it is ready.
+
+        Raises:
+            SupervisorError: it ended first (with its last words), or was not ready in time.
+        """
         assert child.ready is not None
         assert child.process is not None
         gone: asyncio.Future[int] = asyncio.ensure_future(child.process.wait())
@@ -190,8 +259,8 @@ class Supervisor:
         )
 
     def _last_words(self, child: Child) -> str:
-        output = self._data_folder / "log" / f"{child.name}.out"
-        lines = [line for line in output.read_text(errors="replace").splitlines() if line.strip()]
+        said = self._output_of(child).read_bytes() if child.draft < 0 else _content(child.draft)
+        lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
         return f"{child.name}: {lines[-1]}" if lines else ""
 
     async def _watch(self, child: Child) -> None:
@@ -231,7 +300,7 @@ class Supervisor:
             if child.down or time.monotonic() > deadline:
                 raise SupervisorError(f"{name} does not run any more")
             await asyncio.sleep(RESTART_S / 5)
-        await self._await_ready(child)
+        await self.ready(child)
 
     async def stop(
         self, names: Sequence[str] | None = None, *, within_s: float = STOP_S, guard_s: float = STOP_S
@@ -261,12 +330,25 @@ class Supervisor:
                 await asyncio.gather(*(_end(guard, guard_s) for guard in guards))
         # Also of a child that was interrupted in its making: it stops when it reads this.
         self._cut_lifeline(child)
+        self._shut(child)
 
     @staticmethod
     def _cut_lifeline(child: Child) -> None:
         if child.lifeline >= 0:
             os.close(child.lifeline)
             child.lifeline = -1
+
+    @staticmethod
+    def _shut(child: Child) -> None:
+        for fd in (child.gate, child.draft):
+            if fd >= 0:
+                os.close(fd)
+        child.gate = child.draft = -1
+
+
+def _content(fd: int) -> bytes:
+    """All that was written to a file in memory, by whomever."""
+    return os.pread(fd, os.fstat(fd).st_size, 0)
 
 
 def _children_of(pid: int) -> list[int]:

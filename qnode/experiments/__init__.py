@@ -1,14 +1,5 @@
-"""What a physicist runs: (lab, options) -> result."""
+"""What a physicist runs beyond pairs, which are `qnode.client.play_pairs`: (lab, options) -> result."""
 
 from qnode.experiments.bell import SIGNIFICANCE, BellOptions, BellTest, Loophole, run_bell
-from qnode.experiments.heralding import HeraldingOptions, run_heralding
 
-__all__ = [
-    "SIGNIFICANCE",
-    "BellOptions",
-    "BellTest",
-    "HeraldingOptions",
-    "Loophole",
-    "run_bell",
-    "run_heralding",
-]
+__all__ = ["SIGNIFICANCE", "BellOptions", "BellTest", "Loophole", "run_bell"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import re
@@ -69,9 +70,7 @@ def load_lab(path: Path | str) -> Lab:
     Raises:
         LabFileError: with every fault, file and line.
     """
-    tree = _read(path)
-    tree.pop("world", None)
-    return _lab(tree, str(path))
+    return _lab(_without_world(_read(path)), str(path))
 
 
 def load_world(path: Path | str) -> World:
@@ -92,18 +91,15 @@ def load_lab_and_world(path: Path | str) -> tuple[Lab, World | None]:
     Raises:
         LabFileError: with every fault of both parts, file and line.
     """
-    tree = _read(path)
-    whole = tree.copy()
+    whole = _read(path)
     faults: list[LabFault] = []
     lab: Lab | None = None
     world: World | None = None
-    has_world = "world" in tree
-    tree.pop("world", None)
     try:
-        lab = _lab(tree, str(path))
+        lab = _lab(_without_world(whole), str(path))
     except LabFileError as error:
         faults += error.faults
-    if has_world:
+    if "world" in whole:
         try:
             world = _validate(World, whole["world"], str(path), ("world",), root=whole)
         except LabFileError as error:
@@ -113,6 +109,12 @@ def load_lab_and_world(path: Path | str) -> tuple[Lab, World | None]:
     _raise_if(faults)
     assert lab is not None
     return lab, world
+
+
+def _without_world(tree: CommentedMap) -> CommentedMap:
+    part: CommentedMap = tree.copy()
+    part.pop("world", None)
+    return part
 
 
 def _lab(tree: Any, file: str) -> Lab:
@@ -150,30 +152,36 @@ def resolve_address(address: str, data_folder: Path) -> str:
     return str(data_folder / address.removeprefix("data:")) if address.startswith("data:") else address
 
 
-def _read(path: Path | str) -> Any:
-    yaml = YAML(typ="rt")
-    file = Path(path)
+def _read(path: Path | str) -> CommentedMap:
+    """The document of a file as it is now, not to be changed: who asks again for the same text gets the same tree."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise LabFileError(
             [LabFault(str(path), 0, f"can't be read: {error.strerror}; give the path of a lab file")]
         ) from error
     except UnicodeDecodeError as error:
         raise LabFileError([LabFault(str(path), 1, "not text in UTF-8; give the path of a lab file")]) from error
+    return _parsed(text, str(path))
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(text: str, path: str) -> CommentedMap:
+    # A process reads its lab file several times while it starts, and reading is nearly all of what that costs.
+    yaml = YAML(typ="rt")
     try:
         tree = yaml.load(text)
     except DuplicateKeyError as error:
-        raise LabFileError([LabFault(str(path), _mark(error), _duplicate(error))]) from error
+        raise LabFileError([LabFault(path, _mark(error), _duplicate(error))]) from error
     except MarkedYAMLError as error:
         problem = " ".join(str(error.problem or error.context or error).split())
-        raise LabFileError([LabFault(str(path), _mark(error), f"not YAML: {problem}")]) from error
+        raise LabFileError([LabFault(path, _mark(error), f"not YAML: {problem}")]) from error
     except YAMLError as error:
-        raise LabFileError([LabFault(str(path), 1, f"not YAML: {' '.join(str(error).split())}")]) from error
+        raise LabFileError([LabFault(path, 1, f"not YAML: {' '.join(str(error).split())}")]) from error
     if tree is None:
-        raise LabFileError([LabFault(str(path), 1, "the file is empty; see config/two_nodes.yaml for a lab file")])
+        raise LabFileError([LabFault(path, 1, "the file is empty; see config/two_nodes.yaml for a lab file")])
     if not isinstance(tree, CommentedMap):
-        raise LabFileError([LabFault(str(path), 1, "not a lab file: expected keys such as `lab:` and `nodes:`")])
+        raise LabFileError([LabFault(path, 1, "not a lab file: expected keys such as `lab:` and `nodes:`")])
     return tree
 
 

@@ -116,9 +116,10 @@ SLOW = ("qcodes", "numba", "matplotlib", "pyarrow")
         (HELP.format(words=["run", "--help"]), (*SLOW, "simulators"), "typer"),
         ("import qnode.daemons._node", ("numba", "qcodes", "matplotlib", "pyarrow", "simulators"), "zmq"),
         ("import qnode.client", (*SLOW, "simulators"), "zmq"),
+        ("import qnode.cli._demo", (*SLOW, "zmq", "sequences", "drivers", "simulators"), "rich"),
         (SIMULATORS, ("qcodes", "numba", "qutip", "matplotlib", "drivers", "sequences"), "numpy"),
     ],
-    ids=["qnode", "--help", "run --help", "node daemon", "client", "simulators"],
+    ids=["qnode", "--help", "run --help", "node daemon", "client", "demo", "simulators"],
 )
 def test_light_parts_stay_light(code, without, with_):
     assert loaded_after(code, *without, with_) == {with_}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from qnode.cli._status import sites_table, status, status_view
+from qnode.cli._states import sites_table
+from qnode.cli._status import status, status_view
 from qnode.daemons import Ownership
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "commands.md"

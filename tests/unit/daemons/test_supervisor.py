@@ -3,14 +3,14 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 
 import psutil
 import pytest
 
-from qnode.daemons import Supervisor
-from qnode.daemons._supervisor import SupervisorError
+from qnode.daemons import Supervisor, SupervisorError, passes_gate
 
 CHILD = """#!{python} -S
 import os, signal, sys, time
@@ -18,6 +18,13 @@ mode, words = sys.argv[3], sys.argv
 lifeline = int(words[words.index("--lifeline-fd") + 1])
 out = int(words[words.index("--notify-fd") + 1])
 print(mode, "speaks", flush=True)
+if mode == "broken":
+    sys.exit(1)
+if "--gate-fd" in words:
+    word = os.read(int(words[words.index("--gate-fd") + 1]), 4096)
+    print("lets go:", word.decode(), flush=True)
+    if not word:
+        sys.exit(0)
 if mode == "refuses":
     os.write(out, b"ERROR=alice.awg: no answer\\n")
     sys.exit(1)
@@ -86,6 +93,80 @@ def test_start_returns_when_the_child_is_ready_and_stop_ends_it(folder):
         assert gone(pid)
 
     asyncio.run(body())
+
+
+def test_a_gated_child_waits_and_leaves_no_trace_before_it_is_let_go(folder):
+    async def body():
+        supervisor = Supervisor(folder)
+        before = set(folder.iterdir())
+        child = await supervisor.begin("alice", ["good"], gated=True)
+        await until(lambda: os.pread(child.draft, 100, 0) == b"good speaks\n")
+        assert not child.ready.done()
+        assert set(folder.iterdir()) == before
+        supervisor.let_go(child)
+        await supervisor.ready(child)
+        # What it had said before is in the file that it was told.
+        assert output(folder, "alice") == "good speaks\n"
+        supervisor.let_go(child)
+        await supervisor.stop()
+
+    asyncio.run(body())
+
+
+def test_a_gated_child_is_stopped_as_any_other(folder):
+    async def body():
+        supervisor = Supervisor(folder)
+        child = await supervisor.begin("alice", ["good"], gated=True)
+        await supervisor.stop()
+        assert child.process.returncode == -signal.SIGTERM
+        assert (child.gate, child.draft) == (-1, -1)
+
+    asyncio.run(body())
+
+
+def test_a_gated_child_ends_when_whoever_holds_the_gate_is_gone(folder):
+    async def body():
+        supervisor = Supervisor(folder)
+        child = await supervisor.begin("alice", ["good"], gated=True)
+        os.close(child.gate)
+        child.gate = -1
+        assert await asyncio.wait_for(child.process.wait(), 10.0) == 0
+        await supervisor.stop()
+
+    asyncio.run(body())
+
+
+def test_a_gated_child_that_ends_is_quoted_from_what_it_said(folder):
+    async def body():
+        supervisor = Supervisor(folder)
+        child = await supervisor.begin("bob", ["broken"], gated=True)
+        with pytest.raises(SupervisorError, match=r"^bob: broken speaks$"):
+            await supervisor.ready(child)
+        await supervisor.stop()
+
+    asyncio.run(body())
+
+
+def test_a_process_lets_itself_through_where_there_is_no_gate():
+    assert passes_gate(None)
+
+
+def test_the_word_on_the_gate_is_where_output_goes(tmp_path):
+    program = (
+        "import sys; from qnode.daemons._supervisor import passes_gate\n"
+        "sys.exit(print('written') if passes_gate(int(sys.argv[1])) else 3)"
+    )
+    for word, code in ((os.fsencode(tmp_path / "out"), 0), (b"", 3)):
+        read, write = os.pipe()
+        if word:
+            os.write(write, word)
+        os.close(write)
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(read)], pass_fds=(read,), capture_output=True, timeout=30, check=False
+        )
+        os.close(read)
+        assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+    assert (tmp_path / "out").read_text() == "written\n"
 
 
 def test_a_child_that_refuses_is_quoted(folder):

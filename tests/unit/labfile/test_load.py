@@ -104,6 +104,16 @@ def test_the_world_comes_with_the_lab_in_one_reading():
     assert (lab, world) == (load_lab(EXAMPLE), load_world(EXAMPLE))
 
 
+def test_a_file_is_read_as_it_is_now_whatever_was_read_of_it_before(changed):
+    path = changed(("lab: two_nodes", "lab: first")).path
+    assert load_lab(path).lab == "first"
+    lab, world = load_lab_and_world(path)
+    assert (lab.lab, world is None) == ("first", False)
+    assert load_lab(path) == lab
+    path.write_text(path.read_text().replace("lab: first", "lab: second"))
+    assert load_lab(path).lab == "second"
+
+
 def test_exponents_without_a_sign_are_numbers(changed):
     # YAML 1.1 reads 4e-4 as text.
     lab = changed(("collection_efficiency: 4.0e-4", "collection_efficiency: 4e-4"))
