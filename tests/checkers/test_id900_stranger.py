@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
+from _addresses import own_block
 from zmq.utils.monitor import recv_monitor_message
 
 from qnode.errors import InstrumentError, MisuseError
 from simulators.instruments.idquantique.id900 import ID900
 from simulators.kit.testing import BackgroundLoop, ManualTime, running, wait_for
 
-IP = "127.0.41.5"
+IP = f"{own_block()}5"
 T0 = 1_800_000_000_000_000_000_000  # a TAI second, in ps
 US = 1_000_000
 MS = 1_000_000_000

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+from _addresses import own_block
 
 from qnode.errors import InstrumentError
 from simulators.instruments.swabian.pulse_streamer import BINARY_PORT, JSON_RPC_PORT, PulseStreamer
@@ -13,7 +14,7 @@ from simulators.kit.testing import ManualTime, running, wait_for
 
 pulsestreamer = pytest.importorskip("pulsestreamer", reason="the maker's client `pulsestreamer` is not installed")
 
-ADDRESS = "127.0.40.1"
+ADDRESS = f"{own_block()}1"
 TICK_PS = 1000
 RISING = pulsestreamer.TriggerStart.HARDWARE_RISING
 MANUAL = pulsestreamer.TriggerRearm.MANUAL

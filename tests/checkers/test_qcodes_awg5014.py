@@ -5,6 +5,7 @@ import socket
 
 import numpy as np
 import pytest
+from _addresses import own_block
 
 from qnode.errors import InstrumentError, MisuseError
 from simulators.instruments.tektronix.awg5014c import TektronixAWG5014C
@@ -12,7 +13,7 @@ from simulators.kit.testing import ManualTime, running
 
 tektronix = pytest.importorskip("qcodes.instrument_drivers.tektronix", reason="QCoDeS is not installed")
 
-HOST, PORT = "127.0.40.2", 4000
+HOST, PORT = f"{own_block()}2", 4000
 ADDRESS = f"TCPIP0::{HOST}::{PORT}::SOCKET"
 POINTS = 300
 

@@ -4,6 +4,7 @@ import socket
 from importlib import resources
 
 import pytest
+from _addresses import own_block
 
 from qnode.errors import InstrumentError, MisuseError
 from simulators.instruments.rohde_schwarz.sgs100a import RohdeSchwarzSGS100A
@@ -11,7 +12,7 @@ from simulators.kit.testing import ManualTime, running
 
 rohde_schwarz = pytest.importorskip("qcodes.instrument_drivers.rohde_schwarz", reason="QCoDeS is not installed")
 
-HOST, PORT = "127.0.41.14", 5025
+HOST, PORT = f"{own_block()}14", 5025
 ADDRESS = f"TCPIP0::{HOST}::{PORT}::SOCKET"
 
 VALUES = {

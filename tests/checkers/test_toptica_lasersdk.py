@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+from _addresses import own_block
 
 from qnode.errors import InstrumentError
 from simulators.instruments.toptica.dlc_pro import DLCpro
@@ -16,7 +17,7 @@ dlcpro = pytest.importorskip("toptica.lasersdk.dlcpro.v3_3_3")
 async_client = pytest.importorskip("toptica.lasersdk.asyncio.client")
 async_dlcpro = pytest.importorskip("toptica.lasersdk.asyncio.dlcpro.v3_3_3")
 
-HOST = "127.0.42.15"
+HOST = f"{own_block()}15"
 T0_PS = 1_800_000_037 * 10**12  # TAI; 2027-01-15T08:00:00 UTC
 
 TYPES = {"Boolean": bool, "Integer": int, "Real": float, "String": str, "Binary": bytes}

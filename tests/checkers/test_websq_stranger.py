@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from _addresses import own_block
 
 from qnode.errors import InstrumentError
 from simulators.instruments.single_quantum.websq import WebSQ
 from simulators.kit.testing import BackgroundLoop, ManualTime, running, wait_for
 
-HOST = "127.0.43.35"
+HOST = f"{own_block()}35"
 T0_PS = 1_800_000_037 * 10**12  # 1 800 000 000 s of Unix time
 MS = 10**9
 

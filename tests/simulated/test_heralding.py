@@ -26,7 +26,7 @@ def test_heralds_are_settled_and_agree_with_the_prediction(lab):
 def test_one_seed_gives_the_same_heralds_at_any_credit(lab):
     """That other seeds give others is seen in test_bell.py."""
     one, many = (
-        lab.run("--heralds", "60", "--speed", "max", "--seed", "1", "--credit", credit) for credit in ("1", "256")
+        lab.run("--heralds", "20", "--speed", "max", "--seed", "1", "--credit", credit) for credit in ("1", "256")
     )
     assert one["exit"] == many["exit"] == 0, (one, many)
     assert one["heralds_sha256"] == many["heralds_sha256"]

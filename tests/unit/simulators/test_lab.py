@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _addresses import own_block
 
 from qnode.clock import PS_PER_S, connect_clock
 from qnode.errors import InstrumentError, MisuseError
 from simulators.lab import SimulatedLab, monte_carlo
 
 TWO_NODES = Path(__file__).parents[3] / "config" / "two_nodes.yaml"
-OWN_NETWORK = "127.0.45."
+OWN_NETWORK = own_block()
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def lab_file(tmp_path: Path) -> Path:
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             await test()
 
     asyncio.run(bounded())
@@ -102,7 +103,7 @@ def test_a_busy_port_names_instrument_and_address_and_stops_the_rest(lab_file: P
     async def test() -> None:
         server = await asyncio.start_server(lambda r, w: w.close(), f"{OWN_NETWORK}23", 4000)
         lab = SimulatedLab(lab_file, tmp_path / "data")
-        with pytest.raises(InstrumentError, match=r"bob\.awg.*127\.0\.45\.23") as caught:
+        with pytest.raises(InstrumentError, match=rf"bob\.awg.*{OWN_NETWORK}23") as caught:
             await lab.start()
         assert caught.value.hint
         assert {instrument.plug_state for instrument in lab.instruments.values()} == {"unplugged"}
@@ -146,7 +147,7 @@ def test_a_signal_stops_all_cleanly(lab_file: Path, tmp_path: Path, number: sign
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=90)
     finally:
         process.kill()
         process.wait()

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import zmq
+from _addresses import own_block
 
 from drivers.idquantique.id900 import ID900
 from drivers.roles import Identity, RawTags
 from qnode.errors import InstrumentError, MisuseError
 
-HOST = "127.0.42.5"
+BLOCK = own_block()
+HOST = f"{BLOCK}5"
 ADDRESS = f"tcp://{HOST}:5555"
 
 
@@ -136,12 +138,12 @@ def test_asks_both_in_the_order_of_the_makers_samples(peer: Peer, tagger: ID900)
         "INPU1:ENAB ON",
         "RAW1:REF:LINK STAR",
         "RAW1:ERRORS:CLEAR",
-        "start-stream --address 127.0.42.5 --channel 1 --stream-port 4242 --with-ref-index",
+        f"start-stream --address {HOST} --channel 1 --stream-port 4242 --with-ref-index",
         "RAW1:SEND ON",
         "INPU3:ENAB ON",
         "RAW3:REF:LINK STAR",
         "RAW3:ERRORS:CLEAR",
-        "start-stream --address 127.0.42.5 --channel 3 --stream-port 4244 --with-ref-index",
+        f"start-stream --address {HOST} --channel 3 --stream-port 4244 --with-ref-index",
         "RAW3:SEND ON",
         "REC:PLAY",
     ]
@@ -149,10 +151,10 @@ def test_asks_both_in_the_order_of_the_makers_samples(peer: Peer, tagger: ID900)
     tagger.stop()
     assert peer.asked == [
         "REC:STOP",
-        "stop --id 127.0.42.5:4242",
+        f"stop --id {HOST}:4242",
         "RAW1:SEND OFF",
         "RAW1:ERRORS?",
-        "stop --id 127.0.42.5:4244",
+        f"stop --id {HOST}:4244",
         "RAW3:SEND OFF",
         "RAW3:ERRORS?",
     ]
@@ -244,7 +246,7 @@ def test_streams_of_a_killed_owner_are_ended_first(peer: Peer, tagger: ID900) ->
 
 
 def test_a_refused_stream_ends_the_recording(peer: Peer, tagger: ID900) -> None:
-    line = "start-stream --address 127.0.42.5 --channel 1 --stream-port 4242 --with-ref-index"
+    line = f"start-stream --address {HOST} --channel 1 --stream-port 4242 --with-ref-index"
     peer.dlt[line] = {"error": {"description": "no time controller at this address"}}
     with pytest.raises(InstrumentError, match=f"DataLinkTarget at tcp://{HOST}:6060 refused .*no time controller"):
         tagger.start([1], 1000, 1_000_000)
@@ -254,7 +256,7 @@ def test_a_refused_stream_ends_the_recording(peer: Peer, tagger: ID900) -> None:
 
 def test_a_stream_that_nobody_serves_is_named(peer: Peer, tagger: ID900) -> None:
     impatient = ID900("impatient", ADDRESS, timeout_s=0.3)
-    line = "start-stream --address 127.0.42.5 --channel 2 --stream-port 4243 --with-ref-index"
+    line = f"start-stream --address {HOST} --channel 2 --stream-port 4243 --with-ref-index"
     peer.dlt[line] = {"id": "x"}
     with pytest.raises(InstrumentError, match=f"no stream at tcp://{HOST}:4243 within 0.3 s"):
         impatient.start([2], 1000, 1_000_000)
@@ -290,9 +292,9 @@ def test_safe_state_twice_in_any_state(peer: Peer, tagger: ID900) -> None:
 
 
 def test_dlt_may_live_elsewhere(peer: Peer) -> None:
-    tagger = ID900("tagger", ADDRESS, dlt_address="tcp://127.0.42.6:6061", timeout_s=0.3)
+    tagger = ID900("tagger", ADDRESS, dlt_address=f"tcp://{BLOCK}6:6061", timeout_s=0.3)
     with pytest.raises(
-        InstrumentError, match=r"DataLinkTarget at tcp://127.0.42.6:6061, 'list': no answer within 0.3 s"
+        InstrumentError, match=rf"DataLinkTarget at tcp://{BLOCK}6:6061, 'list': no answer within 0.3 s"
     ):
         tagger.start([1], 1000, 1_000_000)
     tagger.close()
@@ -310,7 +312,7 @@ def test_what_can_not_be_recorded_is_misuse(
     assert peer.asked == []
 
 
-@pytest.mark.parametrize("address", ["127.0.42.5", "tcp://127.0.42.5", "http://127.0.42.5:5555", "tcp://h:99999"])
+@pytest.mark.parametrize("address", ["127.0.0.5", "tcp://127.0.0.5", "http://127.0.0.5:5555", "tcp://h:99999"])
 def test_a_bad_address_is_misuse(address: str) -> None:
     with pytest.raises(MisuseError, match="write it as tcp"):
         ID900("tagger", address)
@@ -318,7 +320,7 @@ def test_a_bad_address_is_misuse(address: str) -> None:
 
 def test_nobody_there_is_one_clear_line() -> None:
     with pytest.raises(InstrumentError, match=r"'\*IDN\?': no answer within 0.2 s - check power"):
-        ID900("tagger", "tcp://127.0.42.4:5555", timeout_s=0.2)
+        ID900("tagger", f"tcp://{BLOCK}4:5555", timeout_s=0.2)
 
 
 def test_another_model_is_refused(peer: Peer) -> None:

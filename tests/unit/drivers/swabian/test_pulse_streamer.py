@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _addresses import own_block
 from _peers import TcpPort
 
 from drivers.roles import Identity, PulseProgram
 from drivers.swabian.pulse_streamer import PulseStreamer
 from qnode.errors import InstrumentError
 
-HOST = "127.0.42.7"
+BLOCK = own_block()
+HOST = f"{BLOCK}7"
 ARMED = {"State": 2, "StateCondition": 1}
 
 
@@ -241,8 +243,6 @@ def test_parameters_and_identity(connect: Callable[[], PulseStreamer], capsys: p
 
 
 def test_nobody_there_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(
-        InstrumentError, match=r"pulser \(Pulse Streamer 8/2 at 127\.0\.42\.8\): getClock failed .*8050"
-    ):
-        PulseStreamer("pulser", "127.0.42.8")
+    with pytest.raises(InstrumentError, match=rf"pulser \(Pulse Streamer 8/2 at {BLOCK}8\): getClock failed .*8050"):
+        PulseStreamer("pulser", f"{BLOCK}8")
     assert capsys.readouterr() == ("", "")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _addresses import own_block
 from _peers import TcpPeer
 
 from drivers.roles import (
@@ -22,7 +23,8 @@ from drivers.roles import (
 from drivers.tektronix.awg5014c import TektronixAWG5014C
 from qnode.errors import InstrumentError, MisuseError
 
-HOST = "127.0.42.3"
+ADDRESSES = own_block()
+HOST = f"{ADDRESSES}3"
 BLOCK = re.compile(rb'^:WLIS:WAV:DATA "[^"]*",#(\d)')
 
 
@@ -449,5 +451,5 @@ def test_another_model_is_refused(peer: Peer) -> None:
 
 
 def test_nobody_there_is_one_clear_line() -> None:
-    with pytest.raises(InstrumentError, match=r"awg \(Tektronix AWG5014C at TCPIP0::127\.0\.42\.2::4000::SOCKET\)"):
-        TektronixAWG5014C("awg", "TCPIP0::127.0.42.2::4000::SOCKET")
+    with pytest.raises(InstrumentError, match=rf"awg \(Tektronix AWG5014C at TCPIP0::{ADDRESSES}2::4000::SOCKET\)"):
+        TektronixAWG5014C("awg", f"TCPIP0::{ADDRESSES}2::4000::SOCKET")

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _addresses import own_block
 
 from qnode.clock import PS_PER_S
 from simulators.instruments.cobolt.cobolt_06_01 import Cobolt0601
@@ -28,7 +29,7 @@ from simulators.instruments.toptica.dlc_pro import DLCpro
 from simulators.kit.testing import BackgroundLoop, ManualTime, running, wait_for
 from simulators.world.flux import NodeFlux, node_flux
 
-HOST = "127.0.46."
+HOST = own_block()
 ROUND_PS = 1_495_000_000
 PERFECT = {f"nodes.{n}.spin.readout_fidelity_{s}": 1.0 for n in ("alice", "bob") for s in ("bright", "dark")}
 BRIGHT = {

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _addresses import own_block
 
 from simulators.instruments.idquantique._dlt import DataLinkTarget
 
-IP = "127.0.41.6"
+IP = f"{own_block()}6"
 
 
 class FakeStream:

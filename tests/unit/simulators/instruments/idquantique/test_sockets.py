@@ -5,11 +5,12 @@ from collections.abc import Coroutine, Iterator
 
 import pytest
 import zmq
+from _addresses import own_block
 
 from qnode.errors import InstrumentError
 from simulators.instruments.idquantique._sockets import ReplySocket, StreamSocket
 
-ENDPOINT = "tcp://127.0.41.7:4242"
+ENDPOINT = f"tcp://{own_block()}7:4242"
 
 
 @pytest.fixture
