@@ -17,7 +17,7 @@ from qcodes import validators
 from qcodes.instrument import Instrument
 
 from drivers._cores import fault, open_terminal
-from drivers.roles import Identity, LaserState
+from drivers.roles import Identity, LaserState, SetPoint
 from qnode.errors import InstrumentError, MisuseError
 
 __all__ = ["Cobolt0601"]
@@ -187,6 +187,11 @@ class Cobolt0601(Instrument):
             key_locked=self.ask_raw("gom?") == _WAITING_FOR_KEY,
             fault=self._fault_text(),
         )
+
+    def set_points(self, head: str) -> dict[str, SetPoint]:
+        """The power that it keeps in mode ``constant_power``; mode and current can't be asked."""
+        self._check(head)
+        return {"power": SetPoint(self.power(), "W")}
 
     def clear_fault(self) -> None:
         """Forget a fault whose cause is mended; until then the laser stays dark."""
