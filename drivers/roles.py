@@ -38,6 +38,7 @@ __all__ = [
     "RecordingStatus",
     "Role",
     "RoleInstrument",
+    "SetPoint",
     "TimeController",
     "TimeTagger",
     "TriggerInput",
@@ -341,6 +342,20 @@ class TimeController(RoleInstrument, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SetPoint:
+    """One value that an instrument was told to hold, as it says it now."""
+
+    value: float | bool
+    """A switch is a bool."""
+    unit: str = ""
+
+    def __str__(self) -> str:
+        if isinstance(self.value, bool):
+            return "on" if self.value else "off"
+        return f"{self.value:.7g} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
 class LaserState:
     """What one laser head does now, and what keeps it from emitting."""
 
@@ -384,6 +399,15 @@ class Laser(RoleInstrument, Protocol):
 
     def head_state(self, head: str) -> LaserState:
         """What a head does now.
+
+        Raises:
+            MisuseError: no head of that name.
+        """
+
+    def set_points(self, head: str) -> Mapping[str, SetPoint]:
+        """What decides on power and wavelength of a head's light, by the name that a person knows it by.
+
+        Nobody but its owner changes these while a plan plays; what the laser tunes by itself is not among them.
 
         Raises:
             MisuseError: no head of that name.
@@ -472,6 +496,13 @@ class DetectorDriver(RoleInstrument, Protocol):
 
     def enabled(self) -> bool:
         """Whether the bias is on at all of them."""
+
+    def set_points(self, detector: int) -> Mapping[str, SetPoint]:
+        """What decides on a detector's efficiency and dark counts, by the name that a person knows it by.
+
+        Raises:
+            MisuseError: no such detector.
+        """
 
     def latched(self) -> Sequence[int]:
         """Detectors that stay normal-conducting under bias: they count nothing until `recover`."""

@@ -15,7 +15,7 @@ import serial
 from qcodes import validators
 
 from drivers._cores import TerminalInstrument, idn_of
-from drivers.roles import Identity, LaserState
+from drivers.roles import Identity, LaserState, SetPoint
 from qnode.errors import InstrumentError, MisuseError
 
 __all__ = ["Cobolt0601"]
@@ -179,6 +179,11 @@ class Cobolt0601(TerminalInstrument):
             key_locked=self.ask_raw("gom?") == _WAITING_FOR_KEY,
             fault=self._fault_text(),
         )
+
+    def set_points(self, head: str) -> dict[str, SetPoint]:
+        """The power that it keeps in mode ``constant_power``; mode and current can't be asked."""
+        self._check(head)
+        return {"power": SetPoint(self.power(), "W")}
 
     def clear_fault(self) -> None:
         """Forget a fault whose cause is mended; until then the laser stays dark."""

@@ -17,7 +17,7 @@ from qcodes import validators
 from qcodes.instrument import Instrument
 
 from drivers._cores import fault, idn_of
-from drivers.roles import DetectorCounts, Identity
+from drivers.roles import DetectorCounts, Identity, SetPoint
 from drivers.single_quantum._labels import ControlLine, Label
 from qnode.errors import InstrumentError, MisuseError
 
@@ -160,6 +160,14 @@ class WebSQ(Instrument):
         """Bias off; nothing clicks."""
         self.enabled(False)
 
+    def set_points(self, detector: int) -> dict[str, SetPoint]:
+        """Bias current and trigger level of a detector; see `drivers.roles.DetectorDriver`."""
+        self._check(detector)
+        return {
+            "bias current": SetPoint(self._numbers("BiasCurrent")[detector - 1], "uA"),
+            "trigger level": SetPoint(self._numbers("TriggerLevel")[detector - 1], "mV"),
+        }
+
     def latched(self) -> tuple[int, ...]:
         """Detectors whose bias voltage is above ``latched_above_mv``, ascending."""
         voltages_mv = self._bias_voltages()
@@ -174,8 +182,7 @@ class WebSQ(Instrument):
             InstrumentError: its voltage stays, or it latches again at this bias.
             MisuseError: no such detector.
         """
-        if not 1 <= detector <= self.detectors:
-            raise MisuseError(f"{self.name}: no detector {detector}", hint=f"its detectors are 1 to {self.detectors}")
+        self._check(detector)
         bias_ua = self._numbers("BiasCurrent")
         without = [0.0 if index == detector - 1 else current for index, current in enumerate(bias_ua)]
         try:
@@ -265,6 +272,10 @@ class WebSQ(Instrument):
         if label.unit not in _MILLIVOLT:
             raise self._fault(f"BiasVoltage is in {label.unit!r}", hint="V, mV or uV is expected: check its firmware")
         return [value * _MILLIVOLT[label.unit] for value in self._numbers("BiasVoltage", label)]
+
+    def _check(self, detector: int) -> None:
+        if not 1 <= detector <= self.detectors:
+            raise MisuseError(f"{self.name}: no detector {detector}", hint=f"its detectors are 1 to {self.detectors}")
 
     def _set_bias_currents(self, currents_ua: Sequence[float]) -> None:
         self._set_list("SetAllBiasCurrents", "BiasCurrent", currents_ua)

@@ -15,7 +15,7 @@ from qcodes import validators
 from qcodes.instrument import Instrument, InstrumentChannel
 
 from drivers._cores import fault, idn_of
-from drivers.roles import Identity, LaserState
+from drivers.roles import Identity, LaserState, SetPoint
 from drivers.toptica._decof import DecofLine, DecopError, DecopValue
 from qnode.errors import InstrumentError, MisuseError
 
@@ -254,6 +254,23 @@ class DLCpro(Instrument):
             frequency_locked=ask("dl:lock:state-txt", str).strip().lower() == "locked" if locking else None,
             fault=self.get_path("system-health-txt", str) if self.get_path("system-health", int) else "",
         )
+
+    def set_points(self, head: str) -> dict[str, SetPoint]:
+        """Current, temperature and piezo of a head, and whether its lock is on; see `drivers.roles.Laser`.
+
+        A lock tunes the piezo: while it is on, the voltage is not told.
+        """
+        (name,) = self._chosen(head)
+        ask = self._channels[name].ask_path
+        locking = ask("dl:lock:lock-enabled", bool)
+        points = {
+            "current": SetPoint(ask("dl:cc:current-set", float), "mA"),
+            "temperature": SetPoint(ask("dl:tc:temp-set", float), "°C"),
+            "frequency lock": SetPoint(locking),
+        }
+        if not locking:
+            points["piezo voltage"] = SetPoint(ask("dl:pc:voltage-set", float), "V")
+        return points
 
     def enter_safe_state(self) -> None:
         """Dark first, then locks off: a lock without light would drive the piezo to its end."""

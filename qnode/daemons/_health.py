@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from drivers.roles import Identity
+from drivers.roles import Identity, LaserState
 
-__all__ = ["NO_REFERENCE", "InstrumentHealth", "InstrumentState", "fault_of", "is_busy"]
+__all__ = ["NO_REFERENCE", "InstrumentHealth", "InstrumentState", "Look", "is_busy", "look_at"]
 
 InstrumentState = Literal["disconnected", "connecting", "ready", "degraded", "locked"]
 
@@ -62,26 +63,43 @@ class InstrumentHealth:
         }
 
 
-def fault_of(instrument: Any, role: str) -> str:
-    """Ask an instrument whether anything is wrong with it; its words, empty where nothing is.
+@dataclass(frozen=True)
+class Look:
+    """What an instrument said when it was asked how it is."""
 
-    Raises:
-        Exception: whatever its driver raises when it does not answer.
-    """
-    if not instrument.reference_locked():
-        return NO_REFERENCE
-    if role == "laser":
-        for head in instrument.heads:
-            state = instrument.head_state(head)
+    reference_locked: bool
+    heads: Mapping[str, LaserState] = field(default_factory=dict)
+    """Of a laser."""
+    latched: Sequence[int] = ()
+    """Of a detector driver."""
+
+    @property
+    def fault(self) -> str:
+        """What is wrong, in words; empty where nothing is."""
+        if not self.reference_locked:
+            return NO_REFERENCE
+        for head, state in self.heads.items():
             if state.interlock_open:
                 return "interlock open"
             if state.key_locked:
                 return "key switch off"
             if state.fault:
                 return f"{head}: {state.fault}"
-    if role == "detector_driver" and (latched := instrument.latched()):
-        return f"detector {', '.join(map(str, latched))} latched"
-    return ""
+        return f"detector {', '.join(map(str, self.latched))} latched" if self.latched else ""
+
+
+def look_at(instrument: Any, role: str) -> Look:
+    """Ask an instrument how it is.
+
+    Raises:
+        Exception: whatever its driver raises when it does not answer.
+    """
+    locked = instrument.reference_locked()
+    if role == "laser":
+        return Look(locked, heads={head: instrument.head_state(head) for head in instrument.heads})
+    if role == "detector_driver":
+        return Look(locked, latched=tuple(instrument.latched()))
+    return Look(locked)
 
 
 def is_busy(error: BaseException | None) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from drivers.roles import Identity
 from qnode.daemons._gone import HOST_TIME, simulators_gone
-from qnode.daemons._health import NO_REFERENCE, InstrumentHealth, fault_of, is_busy
+from qnode.daemons._health import NO_REFERENCE, InstrumentHealth, Look, is_busy, look_at
 from qnode.errors import InstrumentError, MisuseError, QnodeError
 from qnode.labfile import Site, resolve_address
 from qnode.runs import log_event
@@ -76,6 +76,8 @@ class InstrumentHost:
         }
         self._instruments: dict[str, Any] = {}
         self._station: Any = None
+        self.watched_by_plan: frozenset[str] = frozenset()
+        """Instruments that somebody else looks at for as long as a plan plays."""
         self._set_points: dict[str, dict[str, Any]] = {}
         """Instrument to its set-points: those of the station block, with what was set since by whoever asked us."""
 
@@ -149,6 +151,20 @@ class InstrumentHost:
             InstrumentError: not taken, or no answer in time.
         """
         await self._in_thread(name, "its set-points", (), RESTORE_S, self._restore)
+
+    async def look(self, name: str) -> Look:
+        """Ask an instrument how it is; what it says, or that it does not answer, stands in its health, too.
+
+        Raises:
+            InstrumentError: it does not answer.
+        """
+        try:
+            look: Look = await self._in_thread(name, "look", (), HEALTH_S, self._look_now)
+        except (HostError, MisuseError) as error:
+            # What the driver itself has raised stands there already, in its own words.
+            self._doubt(name, "look", error)
+            raise
+        return look
 
     async def safe_all(self) -> list[str]:
         """Every instrument to its safe state; gives what failed, one line each. Never raises.
@@ -281,34 +297,27 @@ class InstrumentHost:
                 if not playing():
                     await self._reconnect(name)
                 continue
+            if playing() and name in self.watched_by_plan:
+                continue
             fresh = health.answered_s is not None and time.monotonic() - health.answered_s < LOOK_S
             if playing() and fresh and not health.doubted:
                 continue
             before = health.detail
-            await self._look(name)
+            with contextlib.suppress(QnodeError):
+                await self.look(name)
             if health.detail == NO_REFERENCE != before and not playing():
                 # As after mains that were gone for so short a time that nobody saw it. Once: a cable may be missing.
                 await self._reconnect(name)
 
-    async def _look(self, name: str) -> None:
-        """Ask an instrument how it is; what it says, or that it does not answer, stands in its health."""
-        try:
-            await self._in_thread(name, "look", (), HEALTH_S, self._look_now)
-        except QnodeError as error:
-            self._doubt(name, "look", error)
-
-    def _look_now(self, name: str, _method: str, _args: tuple[Any, ...]) -> None:
-        health = self.health[name]
+    def _look_now(self, name: str, what: str, _args: tuple[Any, ...]) -> Look:
+        health, role = self.health[name], self.site.rack[name].role
         health.asked_s = time.monotonic()
         try:
-            fault = fault_of(self._instruments[name], self.site.rack[name].role)
-        except Exception as error:
-            self._doubt(name, "look", error)
-        else:
-            health.answered()
-            health.found("degraded" if fault else "ready", fault)
+            look: Look = self._work(name, what, (lambda instrument: look_at(instrument, role),))
         finally:
             health.asked_s = None
+        health.found("degraded" if look.fault else "ready", look.fault)
+        return look
 
     async def _reconnect(self, name: str) -> None:
         """Connect an instrument as at the start, once it answers again: it may have been without mains."""
@@ -347,7 +356,8 @@ class InstrumentHost:
         except Exception as error:
             self._doubt(name, "look", error)
             raise
-        await self._look(name)
+        with contextlib.suppress(QnodeError):
+            await self.look(name)
 
     async def _connect_anew(self, name: str) -> None:
         self.health[name].found("connecting")

@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
-from drivers.roles import LaserState, MicrowaveCarrier
+from drivers.roles import LaserState, MicrowaveCarrier, SetPoint
+from qnode.daemons._health import Look
 from qnode.daemons._host import InstrumentHost
 from qnode.errors import InstrumentError, QnodeError
 from qnode.labfile import Lab
@@ -27,6 +28,8 @@ SWITCH_ON_S = 25.0
 """Wall time for one switch: a repump laser settles its temperature first."""
 ASK_S = 10.0
 SAFE_S = 5.0
+TOUCHED = "did somebody touch it, or did it lose its mains?"
+SWITCHED_OFF = "did somebody switch it off, or did it lose its mains?"
 
 Tell = Callable[[str, Any], None]
 """Topic and payload of a message on the tap."""
@@ -38,8 +41,8 @@ class _Member(Protocol):
     async def switch_on(self) -> None:
         """What is wired, at its set-points; nothing where it is on."""
 
-    async def look(self) -> None:
-        """Compare it with what `switch_on` left.
+    async def compare(self, look: Look) -> None:
+        """Hold what it says now against what `switch_on` left.
 
         Raises:
             InstrumentError: it differs, and can't be mended from here.
@@ -97,19 +100,25 @@ class SlowInstruments:
                 _alarm(f"{self._host.site_name}.{name}", self._tell, f"not switched off: {result}")
 
     async def watch(self, failed: Callable[[QnodeError], None]) -> None:
-        """Look at each about once a second; returns after the first that is not as it must be, once told."""
+        """Look at each about once a second; returns after the first that is not as it must be, once told.
+
+        Meanwhile nobody else needs to look: what is seen here is their health, too.
+        """
+        self._host.watched_by_plan = frozenset(self._members)
         try:
             async with asyncio.TaskGroup() as group:
                 for name, member in self._members.items():
                     group.create_task(self._watch_one(name, member))
         except* QnodeError as errors:
             failed(errors.exceptions[0])  # type: ignore[arg-type]
+        finally:
+            self._host.watched_by_plan = frozenset()
 
     async def _watch_one(self, name: str, member: _Member) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
             try:
-                await member.look()
+                await member.compare(await self._host.look(name))
             except QnodeError as error:
                 _alarm(f"{self._host.site_name}.{name}", self._tell, str(error))
                 raise
@@ -120,6 +129,7 @@ class _Laser:
 
     def __init__(self, host: InstrumentHost, name: str, heads: list[str]) -> None:
         self._host, self._name, self._heads = host, name, heads
+        self._held: dict[str, Mapping[str, SetPoint]] = {}
 
     async def switch_on(self) -> None:
         dark = [head for head in self._heads if not (await self._state(head)).emitting]
@@ -127,15 +137,29 @@ class _Laser:
             await self._host.restore(self._name)
         for head in dark:
             await self._host.call(self._name, "start_emission", head, timeout_s=SWITCH_ON_S)
+        self._held = {head: await self._set_points(head) for head in self._heads}
 
-    async def look(self) -> None:
+    async def compare(self, look: Look) -> None:
         for head in self._heads:
-            if what := _not_emitting(head, await self._state(head)):
+            if what := _not_emitting(head, look.heads[head]):
                 raise InstrumentError(f"{self._host.site_name}.{self._name}{what[0]}", hint=what[1])
+            if drift := _drift(head, self._held.get(head, {}), await self._set_points(head)):
+                raise InstrumentError(f"{self._host.site_name}.{self._name}, {drift}", hint=TOUCHED)
+
+    async def _set_points(self, head: str) -> Mapping[str, SetPoint]:
+        points: Mapping[str, SetPoint] = await self._host.call(self._name, "set_points", head, timeout_s=ASK_S)
+        return points
 
     async def _state(self, head: str) -> LaserState:
         state: LaserState = await self._host.call(self._name, "head_state", head, timeout_s=ASK_S)
         return state
+
+
+def _drift(thing: str, held: Mapping[str, SetPoint], now: Mapping[str, SetPoint]) -> str:
+    """Which set-points of a head or detector are others than when it was switched on; empty: none."""
+    differ = [what for what in held if what in now and now[what] != held[what]]
+    changes = [f"its {what} is {now[what]}, and was {held[what]} when it was switched on" for what in differ]
+    return f"{thing}: {', '.join(changes)}" if changes else ""
 
 
 def _not_emitting(head: str, state: LaserState) -> tuple[str, str] | None:
@@ -148,7 +172,7 @@ def _not_emitting(head: str, state: LaserState) -> tuple[str, str] | None:
     if state.fault:
         return f", {head}: {state.fault}", "mend it, then run again"
     if not state.emitting:
-        return f", {head}: emission is off", "did somebody switch it off, or did it lose its mains?"
+        return f", {head}: emission is off", SWITCHED_OFF
     if state.frequency_locked is False:
         return f", {head}: the frequency lock is lost", "lock it again"
     return None
@@ -170,7 +194,7 @@ class _Carrier:
             held = await self._carrier()
         self._held = held
 
-    async def look(self) -> None:
+    async def compare(self, _look: Look) -> None:
         now = await self._carrier()
         if now == self._held:
             return
@@ -184,9 +208,7 @@ class _Carrier:
                 f"its carrier is {now.frequency_hz:.0f} Hz, {now.power_dbm:g} dBm; when it was switched on "
                 f"{was.frequency_hz:.0f} Hz, {was.power_dbm:g} dBm"
             )
-        raise InstrumentError(
-            f"{self._host.site_name}.{self._name}: {what}", hint="did somebody touch it, or did it lose its mains?"
-        )
+        raise InstrumentError(f"{self._host.site_name}.{self._name}: {what}", hint=TOUCHED)
 
     async def _carrier(self) -> MicrowaveCarrier:
         carrier: MicrowaveCarrier = await self._host.call(self._name, "carrier", timeout_s=ASK_S)
@@ -198,25 +220,30 @@ class _Detectors:
 
     def __init__(self, host: InstrumentHost, name: str, channels: list[str], alarm: Callable[[str], None]) -> None:
         self._host, self._name, self._alarm = host, name, alarm
-        self._detectors = {int(channel.removeprefix("ch")) for channel in channels}
+        self._detectors = sorted(int(channel.removeprefix("ch")) for channel in channels)
+        self._held: dict[int, Mapping[str, SetPoint]] = {}
 
     async def switch_on(self) -> None:
         if not await self._host.call(self._name, "enabled", timeout_s=ASK_S):
             await self._host.restore(self._name)
             await self._host.call(self._name, "enable_detectors", timeout_s=SWITCH_ON_S)
-        await self._recover()
+        await self._recover(await self._host.call(self._name, "latched", timeout_s=ASK_S))
+        self._held = {detector: await self._set_points(detector) for detector in self._detectors}
 
-    async def look(self) -> None:
+    async def compare(self, look: Look) -> None:
         if not await self._host.call(self._name, "enabled", timeout_s=ASK_S):
-            raise InstrumentError(
-                f"{self._host.site_name}.{self._name}: the bias is off",
-                hint="did somebody switch it off, or did it lose its mains?",
-            )
-        await self._recover()
+            raise InstrumentError(f"{self._host.site_name}.{self._name}: the bias is off", hint=SWITCHED_OFF)
+        for detector, held in self._held.items():
+            if drift := _drift(f"detector {detector}", held, await self._set_points(detector)):
+                raise InstrumentError(f"{self._host.site_name}.{self._name}, {drift}", hint=TOUCHED)
+        await self._recover(look.latched)
 
-    async def _recover(self) -> None:
-        latched = set(await self._host.call(self._name, "latched", timeout_s=ASK_S)) & self._detectors
-        for detector in sorted(latched):
+    async def _set_points(self, detector: int) -> Mapping[str, SetPoint]:
+        points: Mapping[str, SetPoint] = await self._host.call(self._name, "set_points", detector, timeout_s=ASK_S)
+        return points
+
+    async def _recover(self, latched: Collection[int]) -> None:
+        for detector in sorted(set(latched).intersection(self._detectors)):
             self._alarm(f"detector {detector} is latched")
             await self._host.call(self._name, "recover", detector, timeout_s=SWITCH_ON_S)
             self._alarm(f"detector {detector} counts again")

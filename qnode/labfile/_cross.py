@@ -63,6 +63,8 @@ FIBRE_INDEX = 1.468
 """Group index of silica fibre (SMF-28, 1550 nm)."""
 KM_PER_NS = 299_792.458e-9
 """Speed of light in vacuum."""
+TIMED_KINDS = {"trigger", "herald", "photon"}
+"""Wires on which each edge and each photon has its moment: no simulated one reaches a real instrument, or leaves one."""
 INPUT_CHANNELS = {"time_tagger", "time_controller"}
 
 
@@ -90,6 +92,7 @@ def cross_faults(lab: Lab) -> list[Fault]:
         *_addresses(lab),
         *_elements(lab),
         *_wires(lab),
+        *_hybrids(lab),
         *_links(lab),
         *_clocks(lab),
         *_calibration(lab),
@@ -297,6 +300,40 @@ def _feeder(lab: Lab, index: int, source: str, end: str) -> Iterator[Fault]:
         return
     listed = ", ".join(f"{c} of {k}s" for (k, c), feeder in FED_BY.items() if feeder == role)
     yield (("wires", index, "to"), f"wire from {source} to {end}: the output of a {role} goes to {listed} alone")
+
+
+def _hybrids(lab: Lab) -> Iterator[Fault]:
+    """What timed wires join, directly or through elements, is all real or all simulated."""
+    entries = {
+        f"{name}.{instrument}": ((part, name, "rack", instrument, "simulated"), entry.simulated)
+        for part, name in _parts(lab)
+        for instrument, entry in lab.sites[name].rack.items()
+    }
+    for group in _joined(lab):
+        simulated = [thing for thing in entries if thing in group and entries[thing][1]]
+        real = [thing for thing in entries if thing in group and not entries[thing][1]]
+        if not (real and simulated):
+            continue
+        few, many = (simulated, real) if len(simulated) < len(real) else (real, simulated)
+        this, that = ("simulated", "real") if few is simulated else ("real", "simulated")
+        verb, them = ("is", "it") if len(few) == 1 else ("are", "them")
+        yield (
+            entries[few[0]][0],
+            f"{' and '.join(few)} {verb} {this}, but what trigger, photon and herald wires join {them} with is {that} "
+            f"({', '.join(many)}); make all of these real, or all simulated",
+        )
+
+
+def _joined(lab: Lab) -> list[set[str]]:
+    """Instruments and elements in groups: two are in one where timed wires lead from one to the other."""
+    groups: list[set[str]] = []
+    for wire in lab.wires_only():
+        if wire.kind in TIMED_KINDS:
+            ends = {end.rpartition(".")[0] for end in (wire.from_, *wire.ends)}
+            touched = [group for group in groups if group & ends]
+            groups = [group for group in groups if not group & ends]
+            groups.append(ends.union(*touched))
+    return groups
 
 
 def _links(lab: Lab) -> Iterator[Fault]:

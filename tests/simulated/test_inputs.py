@@ -225,11 +225,16 @@ def test_faults_need_a_simulated_instrument_that_runs(lab, words, code, text):
 def test_faults_of_a_real_instrument_are_refused(lab):
     change(
         lab,
-        [("awg:\n        role: awg\n        simulated: true", "awg:\n        role: awg\n        simulated: false")],
+        [
+            (
+                "microwave: {role: microwave_source, simulated: true",
+                "microwave: {role: microwave_source, simulated: false",
+            )
+        ],
     )
-    done = lab.qnode("fault", str(lab.path), "alice.awg", "unplug")
+    done = lab.qnode("fault", str(lab.path), "alice.microwave", "unplug")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "qnode: alice.awg is not simulated - pull its plug by hand\n"
+    assert done.stderr == "qnode: alice.microwave is not simulated - pull its plug by hand\n"
 
 
 def test_runs_that_are_not_there_or_damaged(lab):

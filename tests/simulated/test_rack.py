@@ -152,6 +152,14 @@ def test_an_open_interlock_and_a_strangers_hand_end_the_run(lab):
     result = ended_by(lab, switch_off)
     assert result["ended"].startswith("bob.microwave: its output is off - ")
 
+    def tune() -> None:
+        tuned = asked(f"{lab.block}25", 1998, "(param-set! 'laser2:dl:cc:current-set 96.5)", b"\n> ", b"\n> ")
+        assert tuned == "0"
+
+    result = ended_by(lab, tune)
+    drift = "bob.lasers, laser2: its current is 96.5 mA, and was 100 mA when it was switched on - "
+    assert result["ended"].startswith(drift)
+
     # Off and on again: its set-points are gone, and come back with the next plan.
     fault(lab, "bob.microwave", "unplug")
     fault(lab, "bob.microwave", "plug")
@@ -160,6 +168,7 @@ def test_an_open_interlock_and_a_strangers_hand_end_the_run(lab):
     assert again["exit"] == 0, again["stderr"]
     assert float(microwave(lab, "bob")[":FREQ?"]) == 2.83e9
     assert float(microwave(lab, "bob")[":POW?"]) == 15
+    assert asked(f"{lab.block}25", 1998, "(param-ref 'laser2:dl:cc:current-set)", b"\n> ", b"\n> ") == "100.0"
     assert everything_on(lab)
 
 

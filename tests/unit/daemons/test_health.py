@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from drivers.roles import Identity, LaserState
-from qnode.daemons._health import NO_ANSWER_S, InstrumentHealth, fault_of, is_busy
+from qnode.daemons._health import NO_ANSWER_S, InstrumentHealth, is_busy, look_at
 from qnode.errors import InstrumentError
 
 GOOD = LaserState(emitting=False, interlock_open=False, key_locked=False)
@@ -44,7 +44,7 @@ class Box:
     ],
 )
 def test_an_instrument_says_what_is_wrong_with_it(box, role, words):
-    assert fault_of(box, role) == words
+    assert look_at(box, role).fault == words
 
 
 def test_a_report_holds_who_it_is_and_how_old_its_last_answer_is(monkeypatch):

@@ -463,6 +463,27 @@ def test_while_a_plan_plays_an_answer_is_enough_and_nothing_is_made_anew(boxes, 
     run(work, boxes.host(awg=""))
 
 
+def test_who_is_looked_at_by_a_plan_is_asked_once(boxes, monkeypatch):
+    monkeypatch.setattr(_host, "LOOK_S", 0.005)
+
+    async def work(host: InstrumentHost) -> None:
+        host.watched_by_plan = frozenset({"awg"})
+        async with watched(host, lambda: True):
+            asked, others = (boxes.events(name).count("asked") for name in ("awg", "pulser"))
+            await until(lambda: boxes.events("pulser").count("asked") > others + 5)
+            assert boxes.events("awg").count("asked") == asked
+            # What the plan sees is its health.
+            boxes.module.referenceless.add("awg")
+            look = await host.look("awg")
+            assert not look.reference_locked
+            assert states(host)["awg"] == "degraded"
+            # The plan is over.
+            host.watched_by_plan = frozenset()
+            await until(lambda: boxes.events("awg").count("asked") > asked + 5)
+
+    run(work, boxes.host(awg="", pulser=""))
+
+
 def free_port() -> int:
     """Of 127.0.0.1, where nobody listens."""
     with socket.socket() as probe:

@@ -120,6 +120,43 @@ def test_the_true_delay_of_a_wire_counts_where_the_world_gives_one(changed, dela
     assert (lab.faults() == []) is legal
 
 
+AWG_SIMULATED = "      awg:\n        role: awg\n        simulated: true"
+CARRIER = "microwave: {role: microwave_source, simulated: true"
+
+
+def test_a_real_awg_among_simulated_instruments_is_one_fault(changed):
+    # Trigger: alice.pulser. Herald line: the midpoint's logic, and so its gate, bob's AWG, and all taggers.
+    lab = changed((AWG_SIMULATED, AWG_SIMULATED.replace("true", "false")))
+    text = (
+        "alice.awg is real, but what trigger, photon and herald wires join it with is simulated (alice.pulser, "
+        "alice.tagger, bob.pulser, bob.awg, bob.tagger, midpoint.pulser, midpoint.tagger); make all of these real, or "
+        "all simulated"
+    )
+    assert lab.faults() == [(lab.line("simulated: false"), text)]
+
+
+def test_a_simulated_midpoint_of_real_nodes_is_named(changed):
+    real = [
+        *[("{role: pulse_sequencer, simulated: true", "{role: pulse_sequencer, simulated: false")] * 2,
+        *[("        role: awg\n        simulated: true", "        role: awg\n        simulated: false")] * 2,
+        *[("{role: time_tagger, simulated: true", "{role: time_tagger, simulated: false")] * 2,
+    ]
+    lab = changed(*real)
+    ((line, text),) = lab.faults()
+    assert line == lab.line("pulser: {role: pulse_sequencer, simulated: true")
+    assert text.startswith(
+        "midpoint.pulser and midpoint.tagger are simulated, but what trigger, photon and herald wires "
+    )
+    assert text.endswith(
+        " is real (alice.pulser, alice.awg, alice.tagger, bob.pulser, bob.awg, bob.tagger); make all of "
+        "these real, or all simulated"
+    )
+
+
+def test_slow_instruments_may_be_real_among_simulated_ones(changed):
+    assert changed((CARRIER, CARRIER.replace("true", "false"))).faults() == []
+
+
 def test_inputs_of_elements():
     assert element_inputs("gated_or") == {"in1", "in2", "gate"}
 

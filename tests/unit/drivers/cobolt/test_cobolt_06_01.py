@@ -6,7 +6,7 @@ import pytest
 from _peers import PtyPeer
 
 from drivers.cobolt.cobolt_06_01 import Cobolt0601
-from drivers.roles import Identity, LaserState, RoleInstrument
+from drivers.roles import Identity, LaserState, RoleInstrument, SetPoint
 from qnode.errors import InstrumentError, MisuseError
 
 
@@ -136,9 +136,15 @@ def test_the_state_of_the_head(peer: Peer, laser: Cobolt0601) -> None:
         laser.head_state("laser1")
 
 
+def test_the_set_points_of_the_head(peer: Peer, laser: Cobolt0601) -> None:
+    assert laser.set_points("laser1") == {"power": SetPoint(0.05, "W")}
+    assert peer.lines == ["p?"]
+
+
 def test_a_head_that_is_not_there(peer: Peer, laser: Cobolt0601) -> None:
-    with pytest.raises(MisuseError, match="repump: no head 'laser2' - its only head is laser1"):
-        laser.start_emission("laser2")
+    for call in (laser.start_emission, laser.set_points):
+        with pytest.raises(MisuseError, match="repump: no head 'laser2' - its only head is laser1"):
+            call("laser2")
     assert peer.lines == []
 
 

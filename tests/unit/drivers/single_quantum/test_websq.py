@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from _peers import TcpPort
 
-from drivers.roles import DetectorCounts, Identity, RoleInstrument
+from drivers.roles import DetectorCounts, Identity, RoleInstrument, SetPoint
 from drivers.single_quantum.websq import WebSQ
 from qnode.errors import InstrumentError, MisuseError
 
@@ -159,6 +159,10 @@ def test_set_points_are_sent_and_read_back(peer: Peer, driver: WebSQ) -> None:
     assert driver.bias_current() == [10.0, 11.5]
 
 
+def test_the_set_points_of_one_detector(driver: WebSQ) -> None:
+    assert driver.set_points(2) == {"bias current": SetPoint(21.5, "uA"), "trigger level": SetPoint(31.0, "mV")}
+
+
 def test_a_set_point_not_taken_is_told(peer: Peer, driver: WebSQ) -> None:
     peer.deaf.add("SetAllBiasCurrents")
     with pytest.raises(
@@ -256,8 +260,9 @@ def test_a_detector_that_stays_latched_gets_its_set_point_back(peer: Peer, drive
 
 @pytest.mark.parametrize("detector", [0, 3])
 def test_a_detector_that_is_not_there(peer: Peer, driver: WebSQ, detector: int) -> None:
-    with pytest.raises(MisuseError, match=rf"no detector {detector} - its detectors are 1 to 2"):
-        driver.recover(detector)
+    for call in (driver.recover, driver.set_points):
+        with pytest.raises(MisuseError, match=rf"no detector {detector} - its detectors are 1 to 2"):
+            call(detector)
     assert peer.messages == []
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from _peers import TcpPeer
 
-from drivers.roles import Identity, LaserState, RoleInstrument
+from drivers.roles import Identity, LaserState, RoleInstrument, SetPoint
 from drivers.toptica.dlc_pro import DLCpro
 from qnode.errors import InstrumentError, MisuseError
 
@@ -36,6 +36,7 @@ class Peer(TcpPeer):
             "laser1:dl:cc:current-set": "95.0",
             "laser1:dl:cc:current-act": "94.9871",
             "laser1:dl:pc:voltage-set": "70.5",
+            "laser1:dl:tc:temp-set": "20.25",
             "laser1:dl:lock:lock-enabled": "#f",
             "laser1:dl:lock:state-txt": '"Idle"',
         }
@@ -184,8 +185,21 @@ def test_the_state_of_a_head(peer: Peer, laser: DLCpro) -> None:
     assert laser.head_state("laser1").frequency_locked is False
 
 
+def test_the_set_points_of_a_head(peer: Peer, laser: DLCpro) -> None:
+    dark = {"current": SetPoint(95.0, "mA"), "temperature": SetPoint(20.25, "°C")}
+    assert laser.set_points("laser1") == {
+        **dark,
+        "frequency lock": SetPoint(False),
+        "piezo voltage": SetPoint(70.5, "V"),
+    }
+    # The lock tunes the piezo by itself.
+    peer.values["laser1:dl:lock:lock-enabled"] = "#t"
+    assert laser.set_points("laser1") == {**dark, "frequency lock": SetPoint(True)}
+    assert not [line for line in peer.lines if "param-set!" in line]
+
+
 def test_a_head_that_is_not_there(laser: DLCpro) -> None:
-    for call in (laser.start_emission, laser.stop_emission, laser.head_state):
+    for call in (laser.start_emission, laser.stop_emission, laser.head_state, laser.set_points):
         with pytest.raises(MisuseError, match=r"no head 'laser3' - its heads are laser1, laser2"):
             call("laser3")
 
