@@ -18,6 +18,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from qcodes.instrument import Instrument
 
 import drivers
 from drivers.roles import Identity
@@ -144,6 +145,10 @@ def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drivers]:
     made = Drivers(tmp_path)
     yield made
     made.module.release.set()
+    # What hung when its host was closed was left behind, as it must be; no other test may meet it.
+    for who in {who for who, _, _ in made.module.log}:
+        if Instrument.exist(who):
+            Instrument.close(Instrument.find_instrument(who))
     for name in [name for name in sys.modules if name.startswith("drivers.fake_boxes_")]:
         del sys.modules[name]
 
