@@ -36,19 +36,18 @@ CLASSES = ("not_played", "failed", "heralded", "vetoed", "masked", "expired")
 
 
 class Reason(enum.IntEnum):
-    """Why a round is masked or a herald expired."""
+    """Why a round is masked or a herald expired.
+
+    The numbers stand in journals: those of reasons that are gone (2, 5, 6, which no version has written) stay free.
+    """
 
     NONE = 0
     CHARGE = 1
     """Charge check below its threshold."""
-    PHASE = 2
     TAG_GAP = 3
     """The tagger lost words, or a round sync is missing."""
     CLOCK_FAULT = 4
     """Round sync and pulse per second do not agree."""
-    ONE_SIDED_LIGHT = 5
-    PARTY_DOWN = 6
-    """A party was not there when its column was due."""
     NEVER_SETTLED = 7
     """The plan ended before the round could be settled."""
     LINE_DIFFERS = 8

@@ -104,7 +104,7 @@ def test_a_settlement_may_mask_what_we_have_not_recorded_but_not_count_it():
     with pytest.raises(LedgerError, match="round 1 was settled before alice had recorded it"):
         ledger.settle(three(2))
     columns = three(2)
-    columns["alice"] = ColumnArrays.joined([column((-1, 0, 0)), masked_column(1, 1, Reason.PARTY_DOWN)])
+    columns["alice"] = ColumnArrays.joined([column((-1, 0, 0)), masked_column(1, 1, Reason.NEVER_SETTLED)])
     ledger.settle(columns)
     assert ledger.accounting() == {
         "slots": 20,
@@ -115,7 +115,7 @@ def test_a_settlement_may_mask_what_we_have_not_recorded_but_not_count_it():
         "masked": 10,
         "expired": 0,
     }
-    assert ledger.slots_by_reason["masked"] == {"party_down": 10}
+    assert ledger.slots_by_reason["masked"] == {"never_settled": 10}
 
 
 def test_settlements_follow_each_other():
