@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Callable
@@ -34,6 +35,7 @@ __all__ = ["Link"]
 _TICK_S = 0.05
 _HELLO_AGAIN_S = 1.0
 _KNOCK_AGAIN_S = 0.5
+_SILENT = "it takes connections and says nothing: its process is suspended, or far too busy"
 _WATCHED = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -167,6 +169,8 @@ class Link:
             state, hint = "it is connected", f"it is busy or hangs: see `qnode logs` of {self.peer}"
         else:
             state, hint = self._trouble, f"is {self.peer} up? see `qnode status`"
+            if state == _SILENT:
+                hint = f"`kill -CONT` it where `ps` shows state T; else see `qnode logs` of {self.peer}"
             if self._down_at is not None:
                 state += f", for {time.monotonic() - self._down_at:.1f} s"
         return CallTimeoutError(
@@ -228,7 +232,8 @@ class Link:
     def _receive_event(self) -> None:
         if self._monitor is None:
             raise zmq.Again
-        event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))["event"]
+        message = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+        event = message["event"]
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._attached = True
             self._trouble = "it takes connections but does not welcome us"
@@ -251,6 +256,9 @@ class Link:
             )
         elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
             self._note("what answers there does not speak as the bus does")
+        elif message["value"] == errno.EAGAIN:
+            # Time is up, and there was nothing to read: the kernel takes connections for a process that does not.
+            self._note(_SILENT)
         else:
             self._note(f"it hangs up in the handshake: it may not hold the key of {self.peer} that we have")
 

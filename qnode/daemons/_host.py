@@ -29,6 +29,7 @@ SAFE_S = 10.0
 CLOSE_S = 5.0
 RESTORE_S = 10.0
 HEALTH_S = 10.0
+MAINS = "is it switched on, and its address right in the lab file?"
 GONE_AFTER_S = 0.3
 """Wall time after which it is asked whether simulated instruments that do not answer are played by anybody."""
 LOOK_S = 1.0
@@ -95,9 +96,11 @@ class InstrumentHost:
         Raises:
             HostError: with all instruments that failed, one line each.
         """
-        _, failed = await self.try_connect(list(self._threads))
+        left, failed = await self.try_connect(list(self._threads))
         if failed:
-            raise HostError("\n".join(failed), hint="is it switched on, and its address right in the lab file?")
+            busy = any(self.health[name].state == "locked" for name in left)
+            hint = "another program holds it: `fuser -v` with the path of its terminal says which" if busy else MAINS
+            raise HostError("\n".join(failed), hint=hint)
 
     async def try_connect(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
         """As `connect`, for some of them; gives the names of those that failed, and a line for each."""

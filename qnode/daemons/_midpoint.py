@@ -220,7 +220,9 @@ class MidpointDaemon(Party):
                 hashes[node] = programs_sha256(programs.calibration(node, draft.rounds)[1])
             else:
                 hashes[node] = programs_sha256(programs.heralding(node, draft.rounds))
-        hashes[self.site] = programs_sha256(programs.heralding(self.site, draft.rounds))
+        if draft.kind == "heralding":
+            # In a calibration each node plays alone.
+            hashes[self.site] = programs_sha256(self.programs(draft))
         # Compiling takes a moment the first time: T0 counts from now, at least two whole seconds ahead. Lab time
         # waits here until both nodes have accepted.
         await self.clock.release(await self.clock.now_ps())
@@ -298,8 +300,7 @@ class MidpointDaemon(Party):
         await self.clock.wait_until(plan.t0_ps - HOLD_PS)
         if plan.kind == "heralding":
             pulser = self.host.name_of("pulse_sequencer")
-            program = self.link_programs(plan).heralding(self.site, plan.rounds)[pulser]
-            await self.host.call(pulser, "arm", program, timeout_s=STEP_S)
+            await self.host.call(pulser, "arm", self.programs(plan)[pulser], timeout_s=STEP_S)
         await self.clock.release(plan.t0_ps - LAST_CALL_PS)
         deadline = time.monotonic() + STEP_S
         while len(self._armed) < len(link.between):

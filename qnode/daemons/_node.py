@@ -250,7 +250,7 @@ class NodeDaemon(Party):
                 f"{self.site} refuses plan {plan.plan_id}: its bases are not those that {self.site} drew for this run",
                 hint="propose what `draw_bases` answered last",
             )
-        mine = programs_sha256(self._compile(plan))
+        mine = programs_sha256(self.programs(plan))
         if plan.sequences.get(self.site) != mine:
             raise MisuseError(
                 f"{self.site} refuses plan {plan.plan_id}: it compiles other sequences than the midpoint",
@@ -265,12 +265,6 @@ class NodeDaemon(Party):
             )
         if ahead_ps > 600 * PS_PER_S:
             raise MisuseError(f"{self.site} refuses plan {plan.plan_id}: T0 is {ahead_ps / PS_PER_S:.0f} s ahead")
-
-    def _compile(self, plan: Plan) -> dict[str, Any]:
-        programs = self.link_programs(plan)
-        if plan.kind == "readout_calibration":
-            return dict(programs.calibration(self.site, plan.rounds)[1])
-        return dict(programs.heralding(self.site, plan.rounds))
 
     async def _go(self, params: dict[str, Any]) -> None:
         plan = self._current(params)
@@ -336,9 +330,8 @@ class NodeDaemon(Party):
 
     async def _prepare(self, plan: Plan) -> None:
         """Upload, read back, and let the AWG wait for its trigger."""
-        programs = self._compile(plan)
         awg = self.host.name_of("awg")
-        program = programs[awg]
+        program = self.programs(plan)[awg]
         # Whoever lost its mains since the last plan is connected anew here, where nothing depends on it yet.
         await self._dark()
         # What it holds is asked, not remembered: it may have lost its mains since the last plan.
@@ -358,7 +351,7 @@ class NodeDaemon(Party):
         await self._await_label(plan.t0_tai_s - 1)
         self._labels.check(now / PS_PER_S)
         pulser = self.host.name_of("pulse_sequencer")
-        await self.host.call(pulser, "arm", self._compile(plan)[pulser])
+        await self.host.call(pulser, "arm", self.programs(plan)[pulser])
         await self.clock.release(plan.t0_ps - LAST_CALL_PS // 2)
         armed = Armed(plan_id=plan.plan_id, party=self.site, t0_tai_s=plan.t0_tai_s, lab_time_ms=now // PS_PER_MS)
         await self._calls.call("armed", msgspec.to_builtins(armed), timeout_s=GO_S)

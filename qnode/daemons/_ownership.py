@@ -85,7 +85,7 @@ class Ownership:
                 holder = holder_of(self)
                 raise LockedError(
                     f"{what} is owned by another process ({holder or 'which has just let go'})",
-                    hint="stop it with `qnode stop LAB`",
+                    hint=_what_to_do(holder),
                 )
             await asyncio.sleep(LOOK_AGAIN_S)
 
@@ -110,6 +110,28 @@ class Ownership:
         os.pwrite(fd, json.dumps(asdict(holder)).encode(), 0)
         self._fd = fd
         return True
+
+
+def _what_to_do(holder: Holder | None) -> str:
+    if holder is None:
+        return "try again"
+    if holder.host != socket.gethostname():
+        return f"stop it on {holder.host}, or give this one a data folder of its own"
+    if _is_stopped(holder.pid):
+        return f"it is suspended: `kill -CONT {holder.pid}` lets it go on, then stop it with `qnode stop LAB`"
+    if holder.role == "guard":
+        return "it makes the instruments of a daemon that was killed safe: try again in some seconds"
+    return "stop it with `qnode stop LAB`"
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process of this host is suspended, by SIGSTOP, Ctrl-Z or a debugger."""
+    try:
+        # Its name, in brackets, may hold anything.
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state in ("T", "t")
 
 
 def holder_of(lock: Ownership) -> Holder | None:

@@ -23,7 +23,7 @@ from qnode.daemons._parameters import Parameters
 from qnode.daemons._slow import SlowInstruments
 from qnode.daemons._tape import TapeDeck
 from qnode.errors import MisuseError, QnodeError
-from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, decode_message, encode_message
+from qnode.heralds import LinkPrograms, Message, Plan, PlanBook, Program, decode_message, encode_message
 from qnode.labfile import Lab, Link, lab_hash, load_lab
 from qnode.runs import Journal, log_event, open_log, writing
 
@@ -101,6 +101,8 @@ class Party:
         self._server: Server
         self._tap: TapPublisher
         self._programs: dict[str, LinkPrograms] = {}
+        self._compiled: tuple[str, Mapping[str, Program]] = ("", {})
+        """The plan that this site has compiled last, and what it uploads for it."""
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -301,6 +303,16 @@ class Party:
                 del self._programs[next(iter(self._programs))]
             self._programs[key] = LinkPrograms(self.lab, self._link(plan), plan.bases, echo=plan.echo)
         return self._programs[key]
+
+    def programs(self, plan: Plan) -> Mapping[str, Program]:
+        """What this site uploads for a plan, by instrument; compiled once."""
+        if self._compiled[0] != plan.plan_id:
+            programs = self.link_programs(plan)
+            if plan.kind == "readout_calibration":
+                self._compiled = plan.plan_id, programs.calibration(self.site, plan.rounds)[1]
+            else:
+                self._compiled = plan.plan_id, programs.heralding(self.site, plan.rounds)
+        return self._compiled[1]
 
     def _link(self, plan: Plan) -> Link:
         try:

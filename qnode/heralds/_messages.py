@@ -56,7 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag="plan", array_like=Tru
     echo: bool
     """Whether the branch refocuses; off only to show what an echo is for."""
     sequences: dict[str, str]
-    """Party to SHA-256 of the programs that it must have uploaded."""
+    """Party to SHA-256 of the programs that it must have uploaded; who plays nothing in such a plan has none."""
     lab_sha256: str
     credit_rounds: int
     """How many rounds lab time may run ahead of what a party has digested (simulated labs)."""

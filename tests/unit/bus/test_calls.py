@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -305,6 +306,24 @@ def test_nobody_there_is_said_in_time(keyring: Keyring, go: Go) -> None:
             assert 0.2 <= time.monotonic() - begun < 20.0
             with pytest.raises(CallTimeoutError, match=r"did not give the connection within 0\.1 s"):
                 await client.wait_connected(0.1)
+
+    go(work())
+
+
+def test_a_suspended_process_is_told_from_a_wrong_key(
+    keyring: Keyring, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a process that does not run the kernel still takes connections."""
+    monkeypatch.setattr("qnode.bus._sockets._HANDSHAKE_MS", 100)
+
+    async def work() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as suspended:
+            endpoint = f"tcp://127.0.0.1:{suspended.getsockname()[1]}"
+            async with Client(endpoint, "alice", "operator", keyring) as client:
+                with pytest.raises(CallTimeoutError) as caught:
+                    await client.call("echo", timeout_s=3.0)
+        assert "it takes connections and says nothing: its process is suspended, or far too busy" in str(caught.value)
+        assert caught.value.hint == "`kill -CONT` it where `ps` shows state T; else see `qnode logs` of alice"
 
     go(work())
 

@@ -1,6 +1,7 @@
 """The lock on a site: one holder, named to everybody else, given back by the kernel when it dies."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -60,8 +61,42 @@ def test_what_another_process_holds_is_refused_with_its_name(tmp_path, other):
         take(lock, 0.1)
     host = socket.gethostname()
     assert caught.value.message == f"alice is owned by another process (guard, pid {other.pid} on {host})"
-    assert "qnode stop LAB" in caught.value.hint
+    assert caught.value.hint == (
+        "it makes the instruments of a daemon that was killed safe: try again in some seconds"
+    )
     assert not lock.held
+
+
+def test_a_suspended_holder_is_said_to_be_one(tmp_path, other):
+    """It answers nobody, and `qnode stop` alone would wait for it."""
+    os.kill(other.pid, signal.SIGSTOP)
+    # It is suspended when its parent can see that it is.
+    assert os.WIFSTOPPED(os.waitpid(other.pid, os.WUNTRACED)[1])
+    with pytest.raises(LockedError) as caught:
+        take(Ownership.of_site(tmp_path, "alice", "daemon"), 0.1)
+    assert caught.value.hint == (
+        f"it is suspended: `kill -CONT {other.pid}` lets it go on, then stop it with `qnode stop LAB`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("holder", "hint"),
+    [
+        ({"role": "daemon", "pid": os.getpid(), "host": socket.gethostname()}, "stop it with `qnode stop LAB`"),
+        (
+            {"role": "daemon", "pid": os.getpid(), "host": "bench-7"},
+            "stop it on bench-7, or give this one a data folder of its own",
+        ),
+    ],
+)
+def test_what_to_do_depends_on_who_holds_it(tmp_path, holder, hint):
+    lock = Ownership.of_site(tmp_path, "alice", "daemon")
+    take(lock)
+    lock.path.write_text(json.dumps(holder))
+    with pytest.raises(LockedError) as caught:
+        take(Ownership.of_site(tmp_path, "alice", "daemon"))
+    assert caught.value.hint == hint
+    lock.give_back()
 
 
 def test_who_waits_gets_it_when_its_holder_is_killed(tmp_path, other):

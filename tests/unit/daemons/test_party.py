@@ -159,6 +159,29 @@ def test_programs_are_compiled_once_and_old_ones_are_let_go(party):
     assert party.link_programs(plan()) is not first
 
 
+def test_what_a_plan_uploads_is_compiled_once_and_is_its_own(party, monkeypatch):
+    compiled: list[str] = []
+
+    class Programs:
+        def heralding(self, site: str, runs: int) -> dict[str, str]:
+            compiled.append(f"{runs} rounds at {site}")
+            return {"awg": compiled[-1]}
+
+        def calibration(self, site: str, runs: int) -> tuple[None, dict[str, str]]:
+            compiled.append(f"{runs} of calibration at {site}")
+            return None, {"awg": compiled[-1]}
+
+    monkeypatch.setattr(party, "link_programs", lambda _plan: Programs())
+    for proposal, uploads in (
+        (plan("aa"), "400 rounds at alice"),
+        (plan("bb", rounds=7), "7 rounds at alice"),
+        (plan("cc", rounds=7, kind="readout_calibration"), "7 of calibration at alice"),
+    ):
+        assert party.programs(proposal) == {"awg": uploads}
+        assert party.programs(proposal) == {"awg": uploads}
+    assert len(compiled) == 3
+
+
 # --- pace -----------------------------------------------------------------------------------------------------------
 
 
