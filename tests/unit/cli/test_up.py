@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from qnode import client
 from qnode.cli import _up
 from qnode.daemons import Ownership
 from qnode.errors import MisuseError
@@ -38,8 +41,11 @@ def is_up(tmp_path, monkeypatch):
     (tmp_path / "keys").mkdir()
 
     def asked(**takes_s: float) -> bool:
-        monkeypatch.setattr(_up, "LabConnection", lambda *_: Answers(takes_s))
-        return asyncio.run(_up._is_up(tmp_path / "lab.yaml", tmp_path, seed=None, speed=None))
+        monkeypatch.setattr(client, "LabConnection", lambda *_: Answers(takes_s))
+        with socket.create_server(("127.0.0.1", 0)) as somebody:
+            bus = SimpleNamespace(address="127.0.0.1", command_port=somebody.getsockname()[1])
+            lab: Any = SimpleNamespace(sites=dict.fromkeys(SITES, SimpleNamespace(bus=bus)))
+            return asyncio.run(_up._is_up(tmp_path / "lab.yaml", lab, tmp_path, seed=None, speed=None))
 
     return asked
 
