@@ -39,8 +39,9 @@ class Stranger:
     """Keeps the newest properties of each label, as the maker's client does."""
 
     def __init__(self) -> None:
-        self.control = socket.create_connection((HOST, 12000), timeout=5)
-        self.counts = socket.create_connection((HOST, 12345), timeout=5)
+        # In this order: once the labels have come over the one, counting has begun for the other.
+        self.counts = socket.create_connection((HOST, 12345), timeout=60)
+        self.control = socket.create_connection((HOST, 12000), timeout=60)
         self.lines = self.counts.makefile("r")
         self.properties: dict[str, dict[str, Any]] = {}
         self.errors: list[str] = []
