@@ -240,7 +240,7 @@ class LabTime:
         return answer
 
 
-def await_true(what: str, condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
+def await_true(what: str, condition: Callable[[], Any], timeout_s: float = 180.0) -> Any:
     """Poll a condition that another process makes true."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
@@ -261,7 +261,7 @@ class RunInHand:
         """Play the rounds below ``number`` and stand still."""
         self.time.run_to(self.t0_ps + number * ROUND_PS + ROUND_PS // 10)
 
-    def finish(self, timeout_s: float = 90.0) -> dict[str, Any]:
+    def finish(self, timeout_s: float = 300.0) -> dict[str, Any]:
         """Let lab time go, and give the run's document."""
         self.time.close()
         out, err = self.process.communicate(timeout=timeout_s)

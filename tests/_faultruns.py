@@ -23,7 +23,7 @@ PARTIES = (*NODES, "midpoint")
 ATTEMPTS = 250
 """Slots of a round in the lab file."""
 LOOK_S = 0.01
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 """Wall time for what comes by itself sooner or later, however busy the computer is."""
 
 

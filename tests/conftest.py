@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 TWO_NODES = ROOT / "config" / "two_nodes.yaml"
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 """Wall time for what comes by itself sooner or later, however busy the computer is."""
 COMMANDS_ONLY = (
     "test_bell",
@@ -89,7 +89,7 @@ class LabCopy:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
 
-    def qnode(self, *arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    def qnode(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "qnode", *arguments],
@@ -101,7 +101,7 @@ class LabCopy:
             check=False,
         )
 
-    def run(self, *options: str, timeout: float = 120.0) -> dict[str, Any]:
+    def run(self, *options: str, timeout: float = 300.0) -> dict[str, Any]:
         """``qnode run heralding`` to its end; the JSON document, whatever the exit code."""
         done = self.qnode(
             "run", "heralding", str(self.path), "--data", str(self.data), "--json", *options, timeout=timeout

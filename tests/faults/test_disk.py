@@ -136,7 +136,8 @@ def test_a_journal_that_can_not_be_written_leaves_no_light_on(lab):
     with BackgroundRun(lab, "--heralds", "100000") as run:
         run.await_middle()
         limit_files(lab.processes["midpoint"].pid, 0)
-        assert lab.processes["midpoint"].wait(90) == 1
+        # 120 is Python's own: what is printed goes to a file, too, and may find no room.
+        assert lab.processes["midpoint"].wait(90) in (1, 120)
         await_condition(lambda: dark(lab.ask_simulators({"op": "photons"})), "both nodes are dark")
         assert "Traceback" not in lab.output("midpoint")
 

@@ -28,7 +28,7 @@ def bell(lab_copy: Any, tmp_path: Path) -> Iterator[Any]:
     copy.stop_all()
 
 
-def played(lab: Any, trials: int, seed: int, timeout: float = 120.0) -> dict[str, Any]:
+def played(lab: Any, trials: int, seed: int, timeout: float = 300.0) -> dict[str, Any]:
     """One ``qnode run bell`` from an empty data folder."""
     data = str(lab.folder / f"data-{seed}")
     options = ("--trials", str(trials), "--seed", str(seed), "--speed", "max", "--data", data, "--json")

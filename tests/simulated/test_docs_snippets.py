@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LOOKED_AT_AGAIN = ("qnode status", "qnode logs")
 """Commands that only look, and are repeated until they show what the page says or the patience is over."""
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 BLOCK = "127.0.1."
 """Where the lab files that come along have their instruments."""
 # `qnode new` copies the lab file that comes along; here it gets the addresses of the session.
@@ -104,7 +104,7 @@ class Session:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=120,
+                timeout=300,
                 check=False,
             )
             printed = done.stdout.replace(self.block, BLOCK)

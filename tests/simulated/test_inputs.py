@@ -109,7 +109,7 @@ def line_of(text: str, part: str) -> int:
 
 def refused(lab, *command: str) -> str:
     """Stderr of a command that must be refused: exit 2, nothing on stdout, nothing on the disk."""
-    done = lab.qnode(*command, "--data", str(lab.data), timeout=30)
+    done = lab.qnode(*command, "--data", str(lab.data), timeout=300)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert not lab.data.exists()
     return done.stderr
@@ -275,7 +275,7 @@ def processes_of(lab) -> list[str]:
 )
 def test_a_busy_port_names_instrument_and_address_and_leaves_nothing_running(lab, host, port, who):
     with socket.create_server((f"{lab.block}{host}", port)):
-        done = lab.qnode("run", "heralding", str(lab.path), "--data", str(lab.data), "--heralds", "5", timeout=60)
+        done = lab.qnode("run", "heralding", str(lab.path), "--data", str(lab.data), "--heralds", "5", timeout=300)
     assert (done.returncode, done.stdout) == (1, "")
     lines = [line for line in done.stderr.splitlines() if line.startswith("qnode: ")]
     assert len(lines) == 1, done.stderr
@@ -287,7 +287,7 @@ def test_a_busy_port_names_instrument_and_address_and_leaves_nothing_running(lab
 def test_a_lab_that_is_half_up_is_refused_with_the_names(lab):
     lab.start("simulators", "simulate", str(lab.path), "--speed", "max")
     lab.start("alice", "node", str(lab.path), "alice")
-    done = lab.qnode("run", "heralding", str(lab.path), "--data", str(lab.data), "--heralds", "5", timeout=60)
+    done = lab.qnode("run", "heralding", str(lab.path), "--data", str(lab.data), "--heralds", "5", timeout=300)
     assert (done.returncode, done.stdout) == (2, "")
     lines = [line for line in done.stderr.splitlines() if line.startswith("qnode: ")]
     assert lines == [

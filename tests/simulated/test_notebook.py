@@ -24,7 +24,7 @@ def test_every_cell_runs_and_the_lab_is_down_at_the_end(tmp_path: Path, lab_copy
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = NotebookClient(
-        notebook, timeout=90, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     try:
         client.execute()

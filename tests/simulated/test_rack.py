@@ -178,7 +178,7 @@ def test_an_open_interlock_and_a_strangers_hand_end_the_run(lab):
 def test_what_is_unplugged_at_the_start_is_named_in_one_line(lab, name):
     lab.start("simulators", "simulate", str(lab.path), "--speed", "max")
     fault(lab, f"alice.{name}", "unplug")
-    done = lab.qnode("node", str(lab.path), "alice", "--data", str(lab.data), timeout=60)
+    done = lab.qnode("node", str(lab.path), "alice", "--data", str(lab.data))
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"qnode: alice.{name} (")
@@ -213,7 +213,7 @@ def test_one_instrument_alone_has_no_world(lab):
         (["--only", "alice.microwave", "--seed", "3"], "--seed and --speed are of a world, and --only has none"),
         (["--address", "127.0.0.1"], "--address is for one instrument"),
     ):
-        done = lab.qnode("simulate", str(lab.path), *words, "--data", str(lab.data), timeout=30)
+        done = lab.qnode("simulate", str(lab.path), *words, "--data", str(lab.data))
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"qnode: {text} - ")
         assert done.stderr.count("\n") == 1

@@ -41,7 +41,7 @@ def with_sites(
             await stack.enter_async_context(connection)
             return await work(connection)
 
-    return asyncio.run(asyncio.wait_for(body(), 30))
+    return asyncio.run(asyncio.wait_for(body(), 90))
 
 
 def statuses(connection: LabConnection, *sites: str, **changes: str) -> dict[str, dict[str, Handler]]:
@@ -73,7 +73,7 @@ def test_what_a_daemon_raises_comes_back_with_its_hint(lab):
 
 def test_the_status_of_a_silent_site_is_none(lab):
     async def work(connection: LabConnection) -> Any:
-        return await connection.statuses(timeout_s=1.0)
+        return await connection.statuses(timeout_s=3.0)
 
     handlers = {site: {"status": answering({"state": "ready"})} for site in ("alice", "midpoint")}
     assert with_sites(lab, handlers, work) == {
@@ -102,6 +102,6 @@ def test_a_site_with_another_lab_file_is_named(lab):
 
 def test_a_site_that_does_not_answer_is_named(lab, monkeypatch):
     whole = LabConnection.statuses
-    monkeypatch.setattr(LabConnection, "statuses", lambda self, timeout_s: whole(self, timeout_s=0.5))
+    monkeypatch.setattr(LabConnection, "statuses", lambda self, timeout_s: whole(self, timeout_s=3.0))
     with pytest.raises(NetworkError, match=f"midpoint does not answer at {lab.block}30"):
         require_same_lab(lab, "alice", "bob")

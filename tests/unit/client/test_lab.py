@@ -206,8 +206,8 @@ def test_status_and_snapshots(front):
 def test_a_site_that_is_gone_is_an_entry_of_status_and_snapshot(sites, front):
     amplitude = front.node("bob").awg.ch1_amp
     sites._loop.run(sites._servers[1].close(), 5)
-    assert front.status(timeout_s=0.5)["bob"] is None
-    snapshot = front.snapshot(timeout_s=0.5)["sites"]
+    assert front.status(timeout_s=2.0)["bob"] is None
+    snapshot = front.snapshot(timeout_s=2.0)["sites"]
     assert "bob" in snapshot["bob"]["error"]
     assert set(snapshot["alice"]) == {"instruments"}
     with pytest.raises(NetworkError, match="bob"):
@@ -221,7 +221,7 @@ def test_it_works_from_several_threads_and_within_a_running_loop(front):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(90)
     assert got == [1.5] * 80
 
     async def cell() -> float:

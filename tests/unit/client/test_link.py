@@ -172,8 +172,8 @@ def test_progress_is_told_in_the_thread_that_waits_and_may_end_it(playing, link,
 
 def test_a_call_that_takes_too_long_is_aborted(playing, link, tmp_path):
     playing.holds = True
-    with pytest.raises(NetworkError, match=r"not done within 0\.2 s"):
-        link.entangle(7, timeout_s=0.2)
+    with pytest.raises(NetworkError, match=r"not done within 1 s"):
+        link.entangle(7, timeout_s=1.0)
     assert playing.aborted.is_set()
     assert kept(tmp_path)["run"]["state"] == "interrupted"
 
