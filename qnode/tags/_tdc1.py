@@ -184,7 +184,19 @@ class Tdc1Decoder:
             return 0
         if len(self._recent) < REACH_BACK_WORDS:  # soon after another gap
             return self._recent[0]
+        if self._surely_in_step():
+            return self._recent[0] + 1
         return min(self._recent[0], self._chains[0]) + 1
+
+    def _surely_in_step(self) -> bool:
+        """Whether the recent words can't be the remains of others whose top byte stands before the lower three.
+
+        They would then, put together anew from the second byte on, be possible words; as a steady sync is not, although
+        its low byte stays.
+        """
+        recent = self._context[-REACH_BACK_WORDS:].astype("<u4").tobytes()
+        pattern = np.frombuffer(recent[1:-3], "<u4") & np.uint32(0x1F)
+        return bool(((pattern == 0) | (pattern > DUMMY)).any())
 
     def _accept(self, words: Words, unwrapped: Int64, chained: Bools) -> None:
         breaks = np.flatnonzero(~chained)
