@@ -48,6 +48,26 @@ def test_a_tag_on_the_sync_belongs_to_that_sync(backend: str) -> None:
     assert rows(clicks) == [(0, 0, 0, 1), (1, 0, 0, 1), (1, 0, 9, 1)]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("period_ps", "attempts"),
+    # 1/49 and its like are a little less in float64; beyond 2**50 ps no product in float64 finds the attempt.
+    [(49, 400), (98, 400), (103, 400), (187, 400), (5_500_000, 250), (2**40 + 1, 2**20), (2**44 - 3, 2**16)],
+)
+def test_openings_and_last_picoseconds_of_many_windows(period_ps: int, attempts: int, backend: str) -> None:
+    train = WindowTrain(7, period_ps, attempts, period_ps)
+    attempt = np.unique(np.linspace(0, attempts - 1, 400).astype(np.int64))
+    opens = 7 + attempt * period_ps
+    tags = np.stack((opens, opens + period_ps - 1), axis=1).reshape(-1)
+    ones = np.ones(len(tags), np.uint8)
+    for clicks in (
+        fold(tags, ones, [0], train, backend=backend),  # type: ignore[arg-type]
+        fold_relative(np.zeros(len(tags), np.int64), tags, ones, train, backend=backend),  # type: ignore[arg-type]
+    ):
+        assert clicks.attempt.tolist() == np.repeat(attempt, 2).tolist()
+        assert clicks.offset_ps.tolist() == [0, period_ps - 1] * len(attempt)
+
+
 def by_loop(tags: list[tuple[int, int]], syncs: list[int], train: WindowTrain) -> list[tuple[int, int, int, int]]:
     found = []
     for time, channel in tags:
