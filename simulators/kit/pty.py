@@ -69,7 +69,7 @@ class PtyPort:
             folder = self._path.parent.stat()
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            claim.bind(f"\0qnode-pty:{folder.st_dev}:{folder.st_ino}:".encode() + os.fsencode(self._path.name)[-64:])
+            claim.bind(f"\0qnode-pty:{folder.st_dev}:{folder.st_ino}:".encode() + os.fsencode(self._path.name)[-48:])
         except OSError as fault:
             claim.close()
             if fault.errno != errno.EADDRINUSE:
