@@ -47,7 +47,9 @@ def test_a_lab_unlike_its_calibration_is_believed_more_with_each_herald() -> Non
 def test_without_a_calibration_the_heralds_alone_say_it_and_before_them_the_plan() -> None:
     assert left(calibrated_p=None) is None
     assert left(calibrated_p=None, plan_rounds_left=2_000) == pytest.approx(4.0)
-    assert left(calibrated_p=None, heralds=50, rounds=500, playing_s=1.0, plan_rounds_left=1_500) == pytest.approx(19.0)
+    assert left(calibrated_p=None, heralds=50, rounds=500, playing_s=1.0, plan_rounds_left=1_500) == pytest.approx(
+        19.0
+    )
 
 
 def test_at_the_end_nothing_is_left() -> None:
