@@ -231,6 +231,14 @@ def stop(lab: LabFile, data: DataFolder = None, json: Json = False) -> None:
 
 
 @app.command()
+def abort(lab: LabFile, data: DataFolder = None, json: Json = False) -> None:
+    """End what a lab plays, whoever started it; returns when all light is off. The lab stays up."""
+    from qnode.cli import _abort
+
+    _guard(_abort.abort, lab, data, json)
+
+
+@app.command()
 def status(lab: LabFile, data: DataFolder = None, json: Json = False) -> None:
     """Every process and instrument of a lab: its state, its last answer, who holds it."""
     from qnode.cli import _status

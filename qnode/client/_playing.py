@@ -15,6 +15,7 @@ from typing import Any
 from qnode.analysis import Readout
 from qnode.client._collector import PairCollector
 from qnode.client._connection import LabConnection
+from qnode.client._pace import wall_seconds_left
 from qnode.client._pairs import Pairs, PlayedPlan
 from qnode.errors import MisuseError, NetworkError, QnodeError
 from qnode.labfile import Link
@@ -148,7 +149,8 @@ class _Play:
     ) -> None:
         self.lab, self.link, self.options, self.run_id = lab, link, options, run_id
         self._on_progress = on_progress
-        self._started = time.monotonic()
+        self._started = self._dark_until = time.monotonic()
+        """The second: of the last look that saw no round settled."""
         self._result = Pairs(run_id, link)
 
     async def run(self) -> Pairs:
@@ -188,8 +190,7 @@ class _Play:
             PlanEndedError: no pair, where many were expected; the text says what became of the heralds.
         """
         result = self._result
-        measured = self.lab.lab.calibration.links[self.link.name].herald_probability_per_round
-        p = HOPELESS_HERALDS / MOST_ROUNDS if measured is None else measured.value
+        p = self._calibrated_p() or HOPELESS_HERALDS / MOST_ROUNDS
         if result or p * result.rounds < HOPELESS_HERALDS:
             return
         reasons = sorted({reason for _, _, reason in result.expired})
@@ -199,15 +200,20 @@ class _Play:
             hint="`qnode show` tells why slots were masked",
         )
 
+    def _calibrated_p(self) -> float | None:
+        """Heralds per round as the lab file says; None where it has no value above zero."""
+        measured = self.lab.lab.calibration.links[self.link.name].herald_probability_per_round
+        return None if measured is None or measured.value <= 0 else measured.value
+
     def _rounds_wanted(self) -> int:
         """Rounds of the next plan, from what was measured before: two standard deviations more than needed."""
         result = self._result
         wanted = self.options.heralds - len(result)
-        measured = self.lab.lab.calibration.links[self.link.name].herald_probability_per_round
+        calibrated_p = self._calibrated_p()
         if result:
             p = len(result) / result.rounds
-        elif result.rounds == 0 and measured is not None and measured.value > 0:
-            p = measured.value
+        elif result.rounds == 0 and calibrated_p is not None:
+            p = calibrated_p
         elif result.rounds == 0:
             return PILOT_ROUNDS
         else:
@@ -245,7 +251,7 @@ class _Play:
         deadline = time.monotonic() + STALL_S
         for node in self.link.between:
             while (counts := await self._shots_of(node, plan_id, deadline)) is None:
-                self._tell("readout calibration", 0)
+                self._tell("readout calibration")
                 await asyncio.sleep(POLL_S)
             _refuse_useless(node, counts)
             self._result.readout[node] = counts
@@ -276,13 +282,14 @@ class _Play:
 
     async def _follow(self, rounds: int) -> None:
         plan_id = await self._propose("heralding", rounds)
+        rounds = self._result.plans[-1].rounds
         collector = PairCollector(self.lab, self.link, plan_id, self._result.rounds)
         settled = 0
         while True:
             progress = await self._progress(plan_id)
             await self._collect(collector)
             settled = progress["settled_rounds"]
-            self._tell("heralding", settled)
+            self._tell("heralding", settled, rounds - settled)
             if progress["outcome"] != "playing":
                 break
             await asyncio.sleep(POLL_S)
@@ -331,15 +338,25 @@ class _Play:
             for party, answer in zip(parties, answers, strict=True)
         }
 
-    def _tell(self, phase: str, settled: int) -> None:
+    def _tell(self, phase: str, settled: int = 0, plan_rounds_left: int = 0) -> None:
         result = self._result
         rounds, heralds = result.rounds + settled, len(result)
         lab_s = rounds * result.round_period_ps / 1e12
-        wall_s = time.monotonic() - self._started
+        now = time.monotonic()
+        if not rounds:
+            self._dark_until = now
         fidelity = fidelity_err = None
         if heralds >= FIRST_FIDELITY and (estimate := result.fidelity) is not None:
             fidelity, fidelity_err = estimate.value, estimate.error
-        left = (self.options.heralds - heralds) * wall_s / heralds if heralds else None
+        left = wall_seconds_left(
+            heralds=heralds,
+            heralds_wanted=self.options.heralds,
+            rounds=rounds,
+            plan_rounds_left=plan_rounds_left,
+            playing_s=now - self._dark_until,
+            calibrated_p=self._calibrated_p(),
+            round_period_s=result.round_period_ps / 1e12,
+        )
         self._on_progress(
             Progress(
                 phase=phase,
@@ -347,11 +364,11 @@ class _Play:
                 heralds=heralds,
                 heralds_wanted=self.options.heralds,
                 lab_seconds=lab_s,
-                wall_seconds=wall_s,
+                wall_seconds=now - self._started,
                 rate_hz=heralds / lab_s if lab_s else 0.0,
                 fidelity=fidelity,
                 fidelity_err=fidelity_err,
-                wall_seconds_left=None if left is None else max(left, 0.0),
+                wall_seconds_left=left,
             )
         )
 

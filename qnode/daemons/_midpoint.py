@@ -491,12 +491,17 @@ class MidpointDaemon(Party):
         if plan.kind == "heralding":
             await self.quiet(("pulse_sequencer", "abort"), ("time_controller", "stop"))
 
-    async def _abort(self, params: dict[str, Any]) -> None:
-        """End the plan that is played or made now, for the caller's ``reason``; with ``run_id`` only if it is of that run."""
+    async def _abort(self, params: dict[str, Any]) -> str | None:
+        """End the plan that is played or made now, for the caller's ``reason``; with ``run_id`` only if it is of that run.
+
+        Returns:
+            The run whose plan ends, as long as it is not over; None where there is none.
+        """
         run_id = self._coming if self.plan is None else self.plan.run_id
         if run_id is None or params.get("run_id", run_id) != run_id:
-            return
+            return None
         self._fail("operator", params["reason"])
+        return run_id
 
     def _fail(self, party: str, reason: str) -> None:
         self._failures.setdefault(party, reason)

@@ -86,7 +86,6 @@ class Party:
             send=self._show,
         )
         self.stopping = asyncio.Event()
-        self.started_s = time.monotonic()
         self.when_ready: Callable[[], None] = lambda: None
         self.when_stopping: Callable[[], None] = lambda: None
         self.guard: Guard | None = None
@@ -112,12 +111,13 @@ class Party:
         Raises:
             QnodeError: it could not come up; the instruments that answered are in their safe state.
         """
+        started_s = time.monotonic()
         open_log(self.site, self.data_folder)
         extend_driver_path(self.lab_path)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        coming_up = loop.create_task(self._come_up(), name="come up")
+        coming_up = loop.create_task(self._come_up(started_s), name="come up")
         stopping = loop.create_task(self.stopping.wait(), name="stopping")
         try:
             # Who is told to stop while instruments are still being looked for does not wait for them.
@@ -131,7 +131,7 @@ class Party:
             await asyncio.gather(coming_up, stopping, return_exceptions=True)
             await self._go_down()
 
-    async def _come_up(self) -> None:
+    async def _come_up(self, started_s: float) -> None:
         await self._own()
         # Settlements are batches already: a sync need not wait for company.
         path = self.data_folder / "streams" / f"{self.site}.journal"
@@ -154,9 +154,7 @@ class Party:
         self.spawn(self.host.watch(lambda: self.plan is not None), "health of instruments")
         self.state = "ready"
         self.when_ready()
-        log_event(
-            "ready", lab_time_ps=await self.clock.now_ps(), start_up_s=round(time.monotonic() - self.started_s, 3)
-        )
+        log_event("ready", lab_time_ps=await self.clock.now_ps(), start_up_s=round(time.monotonic() - started_s, 3))
 
     async def _own(self) -> None:
         """Have the instruments for this process alone, and a guard that knows it.

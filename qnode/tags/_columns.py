@@ -50,7 +50,12 @@ def _schema(meta: Mapping[str, str]) -> Any:
 def _batch(block: TagBlock, schema: Any) -> Any:
     import pyarrow as pa
 
-    return pa.record_batch([pa.array(block.t_ps), pa.array(block.channel)], schema=schema)
+    # Not pa.array(): it imports pandas at its first call, half a second of one core in the middle of a first plan.
+    columns = [
+        pa.Array.from_buffers(field.type, len(block), [None, pa.py_buffer(np.ascontiguousarray(column))])
+        for field, column in zip(schema, (block.t_ps, block.channel), strict=True)
+    ]
+    return pa.record_batch(columns, schema=schema)
 
 
 def _refuse_schema(schema: Any, path: Path) -> None:

@@ -119,6 +119,18 @@ def test_a_lab_up_and_down(lab, operator):
     assert dark(lab.ask_simulators({"op": "photons"}))
     assert {process.pid for process in processes_of(lab.folder)} == running
 
+    # A run that is ended from elsewhere: dark when the command returns, and the lab stays up.
+    with BackgroundRun(lab, "--heralds", "100000") as run:
+        run.await_middle()
+        code, document = operator.document("abort")
+        assert (code, document["lab"]) == (0, "two_nodes")
+        assert dark(lab.ask_simulators({"op": "photons"}))
+        result = run.result()
+    assert (result["exit"], document["ended"]) == (1, [result["run"]])
+    assert "qnode abort" in result["ended"]
+    assert operator.document("abort") == (0, {"lab": "two_nodes", "ended": []})
+    assert {process.pid for process in processes_of(lab.folder)} == running
+
     # A second daemon of a site is told who has its instruments.
     second = lab.qnode("node", str(lab.path), "alice", "--data", str(lab.data))
     assert second.returncode == 1

@@ -105,6 +105,12 @@ from simulators.lab import SimulatedLab
 lab = SimulatedLab("config/two_nodes.yaml", "nowhere")
 assert len(lab.instruments) == 15
 """
+TAGS = """
+import io
+from qnode.tags import TagBlock
+from qnode.tags._columns import ArrowWriter
+ArrowWriter(io.BytesIO()).write(TagBlock.from_arrays([7], [1]))
+"""
 SLOW = ("qcodes", "numba", "matplotlib", "pyarrow")
 
 
@@ -117,9 +123,10 @@ SLOW = ("qcodes", "numba", "matplotlib", "pyarrow")
         ("import qnode.daemons._node", ("numba", "qcodes", "matplotlib", "pyarrow", "simulators"), "zmq"),
         ("import qnode.client", (*SLOW, "simulators"), "zmq"),
         ("import qnode.cli._demo", (*SLOW, "zmq", "sequences", "drivers", "simulators"), "rich"),
+        (TAGS, ("qcodes", "numba", "pandas"), "pyarrow"),
         (SIMULATORS, ("qcodes", "numba", "qutip", "matplotlib", "drivers", "sequences"), "numpy"),
     ],
-    ids=["qnode", "--help", "run --help", "node daemon", "client", "demo", "simulators"],
+    ids=["qnode", "--help", "run --help", "node daemon", "client", "demo", "a tag on disk", "simulators"],
 )
 def test_light_parts_stay_light(code, without, with_):
     assert loaded_after(code, *without, with_) == {with_}

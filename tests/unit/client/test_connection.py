@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qnode.bus import Handler, Keyring, Server
-from qnode.client import LabConnection
+from qnode.client import LabConnection, _connection
 from qnode.errors import InstrumentError, NetworkError, QnodeError
 from qnode.labfile import lab_hash
 
@@ -105,3 +105,28 @@ def test_a_site_that_does_not_answer_is_named(lab, monkeypatch):
     monkeypatch.setattr(LabConnection, "statuses", lambda self, timeout_s: whole(self, timeout_s=3.0))
     with pytest.raises(NetworkError, match=f"midpoint does not answer at {lab.block}30"):
         require_same_lab(lab, "alice", "bob")
+
+
+def connecting(looks: int) -> Handler:
+    """The status of a site that connects its AWG for so many looks, and then finds no tagger."""
+    left = [looks]
+
+    async def handler(_params: Any) -> Any:
+        left[0] -= 1
+        awg = "connecting" if left[0] >= 0 else "ready"
+        return {"instruments": {"awg": {"state": awg}, "tagger": {"state": "disconnected"}}}
+
+    return handler
+
+
+def test_instruments_are_connected_when_none_is_being_connected(lab, monkeypatch):
+    monkeypatch.setattr(_connection, "POLL_S", 0.0)
+    looks = {"alice": 0, "bob": 2, "midpoint": 1}
+    handlers = {site: {"status": connecting(count)} for site, count in looks.items()}
+    assert with_sites(lab, handlers, lambda connection: connection.await_connected()) is None
+
+
+def test_a_site_that_never_gets_there_is_not_waited_for_for_ever(lab):
+    handlers = {site: {"status": connecting(0)} for site in ("alice", "midpoint")}
+    with pytest.raises(NetworkError, match="bob"):
+        with_sites(lab, handlers, lambda connection: connection.await_connected(0.2))

@@ -80,7 +80,8 @@ def test_a_laser_that_does_not_come_on_takes_all_off_again(lab, monkeypatch):
 @pytest.mark.parametrize(("run", "stopped"), [({}, True), ({"run_id": "run-1"}, True), ({"run_id": "run-2"}, False)])
 def test_an_abort_while_lasers_come_on_is_heard_if_it_means_this_run(lab, monkeypatch, run, stopped):
     async def abort(midpoint: MidpointDaemon, _nodes: Nodes) -> None:
-        await midpoint._abort({**run, "reason": "interrupted by the operator"})
+        answer = await midpoint._abort({**run, "reason": "interrupted by the operator"})
+        assert answer == ("run-1" if stopped else None)
 
     reason, calls = played(lab, monkeypatch, abort)
     assert reason == ("interrupted by the operator" if stopped else "as far as this goes")
@@ -91,7 +92,7 @@ def test_an_abort_with_nothing_to_abort_is_no_abort_of_the_next_plan(lab, monkey
     async def body() -> str:
         midpoint = MidpointDaemon(lab.path, "midpoint", lab.data)
         nodes = Nodes(midpoint, monkeypatch)
-        await midpoint._abort({"reason": "interrupted by the operator"})
+        assert await midpoint._abort({"reason": "interrupted by the operator"}) is None
         nodes.go_on.set()
         with pytest.raises(QnodeError) as caught:
             await midpoint._play(dict(PLAY))
