@@ -287,17 +287,21 @@ async def _tell_neighbours(
     lab: Lab, site: str, keyring: Keyring, peers: Mapping[str, str], dark: asyncio.Event
 ) -> None:
     """Whoever plays a plan with this site hears that nobody is left here to play it."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(TELL_AFTER_S):
-            await dark.wait()
     await asyncio.gather(
-        *(_tell(endpoint_of(lab, other, "command", peers), other, site, keyring) for other in neighbours(lab, site))
+        *(
+            _tell(endpoint_of(lab, other, "command", peers), other, site, keyring, dark)
+            for other in neighbours(lab, site)
+        )
     )
 
 
-async def _tell(endpoint: str, other: str, site: str, keyring: Keyring) -> None:
+async def _tell(endpoint: str, other: str, site: str, keyring: Keyring, dark: asyncio.Event) -> None:
     try:
+        # The connection is made meanwhile: on a busy computer that takes longer than the safe states.
         async with Client(endpoint, other, site, keyring) as client:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TELL_AFTER_S):
+                    await dark.wait()
             await client.call("killed", timeout_s=TELL_S)
     except (QnodeError, OSError) as error:
         log_event("not told that the daemon was killed", neighbour=other, error=str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -14,7 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from qnode.bus import Server, caller_identity
 from qnode.daemons import Ownership, holder_of
+from qnode.daemons._endpoints import endpoint_of, lab_keyring
+from qnode.labfile import load_lab
 
 DRIVER = """
 import os
@@ -53,8 +57,7 @@ from qnode.labfile import load_lab
 lab_path, data, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 lab = load_lab(lab_path)
 load_drivers(lab_path, lab.sites["alice"])
-# Nobody listens where the midpoint should be.
-_guard.TELL_S = 0.2
+_guard.TELL_S = _guard.TELL_AFTER_S = float(sys.argv[4])
 guard = Guard(lab_path, lab, "alice", data)
 guard.fork()
 
@@ -92,11 +95,11 @@ def runs(pid: int) -> bool:
 class Daemon:
     """A process with a guard."""
 
-    def __init__(self, lab_path: Path, data: Path, how: str = "") -> None:
+    def __init__(self, lab_path: Path, data: Path, how: str = "", tell_s: float = 0.2) -> None:
         self.data = data
         self.safe_file = data / "boxes"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", DAEMON, str(lab_path), str(data), how],
+            [sys.executable, "-c", DAEMON, str(lab_path), str(data), how, str(tell_s)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -131,8 +134,9 @@ def daemon(lab, tmp_path) -> Iterator[Callable[..., Daemon]]:
     lab.data.mkdir()
     started: list[Daemon] = []
 
-    def start(how: str = "") -> Daemon:
-        started.append(Daemon(lab.path, lab.data, how))
+    def start(how: str = "", tell_s: float = 0.2) -> Daemon:
+        # In most tests nobody listens where the midpoint should be.
+        started.append(Daemon(lab.path, lab.data, how, tell_s))
         return started[-1]
 
     yield start
@@ -193,3 +197,21 @@ def test_a_killed_guard_is_replaced_by_one_that_knows_what_is_owned(daemon):
     one.kill()
     until(lambda: not runs(second.pid), "the guard has gone")
     assert one.made_safe() == [f"safe by {second.pid}"] * 6
+
+
+def test_the_midpoint_is_told_after_the_instruments_are_safe(daemon, lab):
+    one = daemon(tell_s=20.0)
+    model = load_lab(lab.path)
+    calls: list[tuple[str, list[str]]] = []
+
+    async def killed(_params: None) -> None:
+        calls.append((caller_identity(), one.made_safe()))
+
+    async def body() -> None:
+        keyring = lab_keyring(model, lab.data)
+        async with Server(endpoint_of(model, "midpoint", "command"), "midpoint", keyring, {"killed": killed}):
+            one.kill()
+            await asyncio.to_thread(until, lambda: not runs(one.guard_pid), "the guard has gone")
+
+    asyncio.run(body())
+    assert calls == [("alice", [f"safe by {one.guard_pid}"] * 6)]
