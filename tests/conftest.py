@@ -25,14 +25,6 @@ ROOT = Path(__file__).parents[1]
 TWO_NODES = ROOT / "config" / "two_nodes.yaml"
 PATIENCE_S = 180.0
 """Wall time for what comes by itself sooner or later, however busy the computer is."""
-COMMANDS_ONLY = (
-    "test_bell",
-    "test_docs_snippets",
-    "test_double_click",
-    "test_heralding",
-    "test_notebook",
-    "test_truth",
-)
 MOST_LINES = 60
 """Of all logs, in the report of a test that failed."""
 
@@ -202,19 +194,6 @@ class LabCopy:
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
         return answer
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two groups with processes, each by one worker in its order: never are there more than two labs at once.
-
-    In the one nothing happens to a lab but what a command does; all that kills, unplugs, stops or watches a lab is in
-    the other. Tests without processes go to whoever is free.
-    """
-    for item in items:
-        if item.path.parent.name in ("faults", "simulated"):
-            group = "commands" if item.path.stem in COMMANDS_ONLY else "labs"
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup() -> None:
