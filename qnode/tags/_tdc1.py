@@ -19,12 +19,12 @@ So is the word at which a fast stream comes back, by what looks like a wrap, fro
 that holds no dummy: a time was damaged there, or bytes were lost twice.
 
 An impossible word opens a gap, which reaches back over the last 8 words, or to where the low byte began to stay or
-creep, but no further than to where the last 19 words, put together one to three bytes on, make no sense: those are
-no remains of others. The stream is taken up again where 16 words make sense, with the ninth of them or the first
-that lies behind the impossible word; of the four alignments, that in which least time passes. Its time is counted
-from the last word before the damage. When more than a wrap may have passed meanwhile (below some 200 words/s; when
-the dummies in the gap say so; when words from before the gap disagree), the gap never ends, all that follows is in
-doubt, and a new decoder has to be started.
+creep, unless those 8 words can't be the remains of others: one byte further on they make no sense. The stream is
+taken up again where 16 words make sense, with the ninth of them or the first that lies behind the impossible word;
+of the four alignments, that in which least time passes. Its time is counted from the last word before the damage.
+When more than a wrap may have passed meanwhile (below some 200 words/s; when the dummies in the gap say so; when
+words from before the gap disagree), the gap never ends, all that follows is in doubt, and a new decoder has to be
+started.
 
 A stream that ends with a part of a word is either cut or has lost bytes just before its end, where no impossible
 word may follow any more: an open gap is marked over the last 8 words, or from where the low byte began to
