@@ -85,10 +85,21 @@ def _block(batch: Any, gaps: Int64, overflow: bool, place: str) -> TagBlock:
             raise MisuseError(f"{place}: {batch.column(name).null_count} of {name} are null", hint="a tag has both")
     try:
         return TagBlock.from_arrays(
-            batch.column("t_ps").to_numpy(), batch.column("channel").to_numpy(), gaps=gaps, overflow=overflow
+            _numbers(batch.column("t_ps")), _numbers(batch.column("channel")), gaps=gaps, overflow=overflow
         )
     except MisuseError as error:
         raise MisuseError(f"{place}: {error.message}", hint=error.hint, **error.context) from None
+
+
+def _numbers(column: Any) -> Any:
+    """The integers of an Arrow array without nulls, shape (n,), not copied.
+
+    Not its to_numpy(): that imports pandas, and a plan's end would wait for it.
+    """
+    kind = np.dtype(column.type.to_pandas_dtype())
+    if not len(column):
+        return np.empty(0, kind)
+    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * kind.itemsize)
 
 
 def _gaps(meta: Mapping[bytes, bytes], path: Path) -> Int64:

@@ -106,10 +106,16 @@ lab = SimulatedLab("config/two_nodes.yaml", "nowhere")
 assert len(lab.instruments) == 15
 """
 TAGS = """
-import io
-from qnode.tags import TagBlock
-from qnode.tags._columns import ArrowWriter
-ArrowWriter(io.BytesIO()).write(TagBlock.from_arrays([7], [1]))
+import pathlib
+import tempfile
+from qnode.tags import Recorder, TagBlock, archive_spool
+with tempfile.TemporaryDirectory() as folder:
+    spool = pathlib.Path(folder) / "tags.arrow"
+    recorder = Recorder(spool)
+    recorder.put(TagBlock.from_arrays([7], [1]))
+    recorder.close()
+    archive_spool(spool)
+    assert spool.with_suffix(".parquet").exists()
 """
 SLOW = ("qcodes", "numba", "matplotlib", "pyarrow")
 
