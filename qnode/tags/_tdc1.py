@@ -19,12 +19,11 @@ So is the word at which a fast stream comes back, by what looks like a wrap, fro
 that holds no dummy: a time was damaged there, or bytes were lost twice.
 
 An impossible word opens a gap, which reaches back over the last 8 words, or to where the low byte began to stay or
-creep, unless those 8 words can't be the remains of others: one byte further on they make no sense. The stream is
-taken up again where 16 words make sense, with the ninth of them or the first that lies behind the impossible word;
-of the four alignments, that in which least time passes. Its time is counted from the last word before the damage.
-When more than a wrap may have passed meanwhile (below some 200 words/s; when the dummies in the gap say so; when
-words from before the gap disagree), the gap never ends, all that follows is in doubt, and a new decoder has to be
-started.
+creep. The stream is taken up again where 16 words make sense, with the ninth of them or the first that lies
+behind the impossible word; of the four alignments, that in which least time passes. Its time is counted from the
+last word before the damage. When more than a wrap may have passed meanwhile (below some 200 words/s; when the dummies
+in the gap say so; when words from before the gap disagree), the gap never ends, all that follows is in
+doubt, and a new decoder has to be started.
 
 A stream that ends with a part of a word is either cut or has lost bytes just before its end, where no impossible
 word may follow any more: an open gap is marked over the last 8 words, or from where the low byte began to
@@ -185,24 +184,7 @@ class Tdc1Decoder:
             return 0
         if len(self._recent) < REACH_BACK_WORDS:  # soon after another gap
             return self._recent[0]
-        return min(self._recent[0], max(self._chains[0], self._in_step_until())) + 1
-
-    def _in_step_until(self) -> int:
-        """Time up to which the last words surely were no remains of others: -1 when that can't be told.
-
-        Remains, put together one to three bytes on, are the words that they come from. Where that gives none, the stream
-        was in step; so is a steady sync, although its low byte stays.
-        """
-        data = self._context.astype("<u4").tobytes()
-        last = self._context.size
-        for shift in (1, 2, 3):
-            words = np.frombuffer(data, "<u4", self._context.size - 1, shift)
-            (impossible,) = np.nonzero(_judge(words, words[:0]).impossible)
-            last = min(last, int(impossible[-1]) if impossible.size else -1)
-        last -= CREEPING_WORDS
-        if self._last is None or last < 0:
-            return -1
-        return self._last - int(_judge(self._context, self._context[:0]).step[last + 1 :].sum())
+        return min(self._recent[0], self._chains[0]) + 1
 
     def _accept(self, words: Words, unwrapped: Int64, chained: Bools) -> None:
         breaks = np.flatnonzero(~chained)
