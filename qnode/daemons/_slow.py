@@ -73,6 +73,7 @@ class SlowInstruments:
                 alarm = functools.partial(_alarm, f"{host.site_name}.{name}", tell)
                 self._members[name] = _Detectors(host, name, wired, alarm)
         self._tell = tell
+        self._watching: asyncio.Task[Any] | None = None
 
     async def switch_on(self) -> None:
         """All on, at once; returns when all are.
@@ -92,7 +93,13 @@ class SlowInstruments:
         await self._members[name].switch_on()
 
     async def switch_off(self) -> None:
-        """All to their safe states; what fails is logged and keeps none from the rest."""
+        """All to their safe states; what fails is logged and keeps none from the rest.
+
+        A watch that is under way ends first: what goes off now is no stranger's doing, and no detector is brought back.
+        """
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching], timeout=SAFE_S)
         names = list(self._members)
         calls = (self._host.call(name, "enter_safe_state", timeout_s=SAFE_S) for name in names)
         for name, result in zip(names, await asyncio.gather(*calls, return_exceptions=True), strict=True):
@@ -105,6 +112,7 @@ class SlowInstruments:
         Meanwhile nobody else needs to look: what is seen here is their health, too.
         """
         self._host.watched_by_plan = frozenset(self._members)
+        self._watching = asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as group:
                 for name, member in self._members.items():
@@ -112,6 +120,7 @@ class SlowInstruments:
         except* QnodeError as errors:
             failed(errors.exceptions[0])  # type: ignore[arg-type]
         finally:
+            self._watching = None
             self._host.watched_by_plan = frozenset()
 
     async def _watch_one(self, name: str, member: _Member) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from drivers.roles import LaserState, MicrowaveCarrier
+from drivers.roles import LaserState, MicrowaveCarrier, SetPoint
 from qnode.daemons import _slow
+from qnode.daemons._health import Look
 from qnode.daemons._slow import SlowInstruments
 from qnode.errors import InstrumentError
 from qnode.labfile import load_lab
 
 GOOD = LaserState(emitting=True, interlock_open=False, key_locked=False)
 DARK = replace(GOOD, emitting=False)
+HEAD = {"current": SetPoint(95.0, "mA"), "frequency lock": SetPoint(True)}
+BIAS = {"bias current": SetPoint(12.5, "uA")}
 CARRIER = MicrowaveCarrier(2.83e9, 15.0, output_on=True, iq_on=True)
 
 
@@ -34,7 +37,14 @@ class Rack:
             ("microwave", "carrier"): CARRIER,
             ("snspd", "enabled"): True,
             ("snspd", "latched"): (),
+            ("lasers", "set_points", "laser1"): HEAD,
+            ("lasers", "set_points", "laser2"): HEAD,
+            ("repump", "set_points", "laser1"): {"power": SetPoint(0.02, "W")},
+            ("snspd", "set_points", 1): BIAS,
+            ("snspd", "set_points", 2): BIAS,
         }
+        self.looks: list[str] = []
+        self.watched_by_plan: frozenset[str] = frozenset()
         self.slow = SlowInstruments(
             self, self.lab, lambda _, said: self.told.append((said["instrument"], said["what"]))
         )
@@ -47,26 +57,41 @@ class Rack:
             raise answer
         return answer.pop(0) if isinstance(answer, list) else answer
 
+    async def look(self, name: str) -> Look:
+        assert name in self.watched_by_plan
+        self.looks.append(name)
+        heads = {"lasers": ("laser1", "laser2"), "repump": ("laser1",)}.get(name, ())
+        states = {head: await self.call(name, "head_state", head) for head in heads}
+        return Look(True, states, await self.call(name, "latched") if name == "snspd" else ())
+
     async def restore(self, name: str) -> None:
         self.calls.append((name, "restore"))
 
     def of(self, name: str) -> list[tuple[Any, ...]]:
         return [call[1:] for call in self.calls if call[0] == name]
 
-    def watched(self) -> str | None:
-        """What the watch says within a second, or None."""
+    def watched(self, looks: int = 5) -> str | None:
+        """What the watch says, or None when each instrument was looked at so many times without a word."""
 
         async def body() -> str | None:
             failures: list[Any] = []
-            try:
-                async with asyncio.timeout(1.0):
-                    await self.slow.watch(failures.append)
-            except TimeoutError:
+            before = len(self.looks)
+            watching = asyncio.ensure_future(self.slow.watch(failures.append))
+            async with asyncio.timeout(60.0):
+                while not (watching.done() or self._seen(before, looks)):
+                    await asyncio.sleep(0.002)
+            if not watching.done():
+                watching.cancel()
                 return None
+            await watching
             (failure,) = failures
             return str(failure)
 
         return asyncio.run(body())
+
+    def _seen(self, before: int, looks: int) -> bool:
+        """Whether each instrument that is watched was looked at so many times since, and the last looks are compared."""
+        return all(self.looks[before:].count(name) > looks for name in self.slow._members)
 
 
 @pytest.fixture
@@ -81,9 +106,12 @@ def test_what_is_on_stays_on_and_a_carrier_gets_its_set_points(rack):
     assert sorted(alice.calls) == [
         ("lasers", "head_state", "laser1"),
         ("lasers", "head_state", "laser2"),
+        ("lasers", "set_points", "laser1"),
+        ("lasers", "set_points", "laser2"),
         ("microwave", "carrier"),
         ("microwave", "restore"),
         ("repump", "head_state", "laser1"),
+        ("repump", "set_points", "laser1"),
     ]
 
 
@@ -94,9 +122,12 @@ def test_what_is_off_gets_its_set_points_first(rack):
     midpoint.answers["snspd", "enabled"] = False
     asyncio.run(alice.slow.switch_on())
     asyncio.run(midpoint.slow.switch_on())
-    assert alice.of("lasers")[-2:] == [("restore",), ("start_emission", "laser2")]
+    # What is on counts, not what it was before.
+    assert alice.of("lasers")[2:4] == [("restore",), ("start_emission", "laser2")]
+    assert alice.of("lasers")[4:] == [("set_points", "laser1"), ("set_points", "laser2")]
     assert alice.of("microwave") == [("restore",), ("carrier",), ("start_output",), ("carrier",)]
-    assert midpoint.of("snspd") == [("enabled",), ("restore",), ("enable_detectors",), ("latched",)]
+    assert midpoint.of("snspd")[:4] == [("enabled",), ("restore",), ("enable_detectors",), ("latched",)]
+    assert midpoint.of("snspd")[4:] == [("set_points", 1), ("set_points", 2)]
     assert alice.told == midpoint.told == []
 
 
@@ -106,7 +137,7 @@ def test_a_head_that_no_wire_leaves_stays_dark(rack, lab, remove_wire):
     alice = rack()
     asyncio.run(alice.slow.switch_on())
     asyncio.run(alice.slow.switch_off())
-    assert alice.of("lasers") == [("head_state", "laser1"), ("enter_safe_state",)]
+    assert alice.of("lasers") == [("head_state", "laser1"), ("set_points", "laser1"), ("enter_safe_state",)]
     assert alice.of("repump") == []
 
 
@@ -133,6 +164,28 @@ def test_nothing_is_told_while_all_is_well(rack):
     assert alice.watched() is None
     assert alice.told == []
     assert len(alice.of("microwave")) > 2
+    assert set(alice.looks) == {"lasers", "repump", "microwave"}
+    assert not alice.watched_by_plan, "the plan is over: the host looks again by itself"
+
+
+def test_what_is_switched_off_in_mid_plan_is_no_strangers_doing(rack):
+    midpoint = rack("midpoint")
+
+    async def body() -> None:
+        failures: list[Any] = []
+        await midpoint.slow.switch_on()
+        watching = asyncio.ensure_future(midpoint.slow.watch(failures.append))
+        async with asyncio.timeout(60.0):
+            while not midpoint.looks:
+                await asyncio.sleep(0.002)
+        await midpoint.slow.switch_off()
+        midpoint.answers["snspd", "enabled"] = False
+        assert watching.cancelled()
+        assert failures == []
+
+    asyncio.run(body())
+    assert midpoint.calls[-1] == ("snspd", "enter_safe_state")
+    assert midpoint.told == []
 
 
 @pytest.mark.parametrize(
@@ -174,6 +227,48 @@ def test_a_carrier_that_changes_ends_the_watch(rack, change, what):
     asyncio.run(alice.slow.switch_on())
     alice.answers["microwave", "carrier"] = replace(CARRIER, **change)
     assert alice.watched() == f"{what} - did somebody touch it, or did it lose its mains?"
+
+
+@pytest.mark.parametrize(
+    ("site", "question", "now", "what"),
+    [
+        (
+            "alice",
+            ("lasers", "set_points", "laser2"),
+            {**HEAD, "current": SetPoint(96.5, "mA")},
+            "alice.lasers, laser2: its current is 96.5 mA, and was 95 mA when it was switched on",
+        ),
+        (
+            "alice",
+            ("lasers", "set_points", "laser1"),
+            {
+                "current": SetPoint(95.0, "mA"),
+                "frequency lock": SetPoint(False),
+                "piezo voltage": SetPoint(70.0, "V"),
+            },
+            "alice.lasers, laser1: its frequency lock is off, and was on when it was switched on",
+        ),
+        (
+            "alice",
+            ("repump", "set_points", "laser1"),
+            {"power": SetPoint(0.0, "W")},
+            "alice.repump, laser1: its power is 0 W, and was 0.02 W when it was switched on",
+        ),
+        (
+            "midpoint",
+            ("snspd", "set_points", 2),
+            {"bias current": SetPoint(13.0, "uA")},
+            "midpoint.snspd, detector 2: its bias current is 13 uA, and was 12.5 uA when it was switched on",
+        ),
+    ],
+)
+def test_a_set_point_that_a_stranger_changes_ends_the_watch(rack, site, question, now, what):
+    here = rack(site)
+    asyncio.run(here.slow.switch_on())
+    here.answers[question] = now
+    said = here.watched()
+    assert said == f"{what} - did somebody touch it, or did it lose its mains?"
+    assert here.told == [(f"{site}.{question[0]}", said)]
 
 
 def test_a_latched_detector_is_brought_back_where_a_wire_leaves_it(rack):
