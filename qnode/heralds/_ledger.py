@@ -25,12 +25,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qnode.errors import QnodeError
 from qnode.heralds._messages import Column
 from qnode.heralds._rules import SINGLE_CLICK, HeraldRules
 
 __all__ = ["CLASSES", "ColumnArrays", "Ledger", "LedgerError", "Reason", "RoundClasses", "classify", "masked_column"]
-
-from qnode.errors import QnodeError
 
 CLASSES = ("not_played", "failed", "heralded", "vetoed", "masked", "expired")
 
