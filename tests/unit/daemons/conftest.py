@@ -7,29 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _disks import UnbufferedFile
 
 from qnode.tags import _recorder
 
 
-class SlowDisk:
+class SlowDisk(UnbufferedFile):
     """An unbuffered file on which each write waits until the test lets it."""
 
     def __init__(self, path: Path, gate: threading.Event) -> None:
-        self.file = path.open("xb", buffering=0)
+        super().__init__(path)
         self.gate = gate
 
     def write(self, data: memoryview) -> int:
         assert self.gate.wait(30)
         return self.file.write(data)
-
-    def truncate(self, size: int) -> int:
-        return self.file.truncate(size)
-
-    def seek(self, offset: int) -> int:
-        return self.file.seek(offset)
-
-    def close(self) -> None:
-        self.file.close()
 
 
 @pytest.fixture

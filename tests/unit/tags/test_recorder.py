@@ -13,6 +13,7 @@ from types import TracebackType
 
 import numpy as np
 import pytest
+from _disks import UnbufferedFile
 
 from qnode.errors import MisuseError
 from qnode.tags import Recorder, TagBlock, TruncatedFileWarning, archive_spool, open_tags, read_tags
@@ -33,11 +34,11 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
         threading.Event().wait(0.005)
 
 
-class Disk:
+class Disk(UnbufferedFile):
     """An unbuffered file with a valve: while it is shut, writes wait or fail."""
 
     def __init__(self, path: Path, error: int | None = None) -> None:
-        self.file = path.open("xb", buffering=0)
+        super().__init__(path)
         self.valve = threading.Event()
         self.valve.set()
         self.error = error
@@ -52,15 +53,6 @@ class Disk:
                 return self.file.write(data[:part])
             raise OSError(self.error, os.strerror(self.error))
         return self.file.write(data)
-
-    def truncate(self, size: int) -> int:
-        return self.file.truncate(size)
-
-    def seek(self, offset: int) -> int:
-        return self.file.seek(offset)
-
-    def close(self) -> None:
-        self.file.close()
 
     def __enter__(self) -> "Disk":
         return self
