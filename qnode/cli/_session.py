@@ -278,7 +278,8 @@ def conduct(session: Session, experiment: Experiment, display: Display) -> Pairs
             result = asyncio.run(session.play(experiment, display))
     except (KeyboardInterrupt, asyncio.CancelledError):
         _close(session, "interrupted")
-        say("qnode: interrupted; the plan was aborted and the run ended")
+        played = session.last_progress is not None
+        say(f"qnode: interrupted; {'the plan was aborted and the run ended' if played else 'nothing was played'}")
         raise KeyboardInterrupt from None
     except QnodeError as error:
         _close(session, "failed", error=str(error))

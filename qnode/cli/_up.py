@@ -53,6 +53,7 @@ class RisingLab:
         """
         if (supervisor := self.supervisor) is None:
             return
+        # Not sooner: what only loads its code disturbs nobody, not even another command that brings this lab up.
         await self._ownership.take(f"lab {self._lab.lab}", OWN_S)
         self._say(f"starting {SIMULATORS}, {', '.join(self._lab.sites)}")
         simulators = supervisor.children[SIMULATORS]

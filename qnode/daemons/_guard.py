@@ -40,7 +40,8 @@ longer than that."""
 TRY_AGAIN_S = 0.5
 """Between two tries to reach what did not answer the first time."""
 TELL_AFTER_S = 0.5
-"""Wall time that the instruments have before the neighbours hear of it, also if one of them does not answer."""
+"""Wall time that the instruments have, from when a neighbour can be told, before it is told though one of them does not
+answer."""
 TELL_S = 3.0
 """Wall time in which a neighbour must have heard."""
 MOST_STARTS = 5
@@ -248,11 +249,11 @@ async def _act(lab: Lab, site: str, data_folder: Path, peers: Mapping[str, str])
         log_event("instruments are in other hands", owner=str(error))
         return
     try:
-        dark = asyncio.Event()
+        asked = asyncio.Event()
         # With the lock in our hands: a daemon that is started anew must not be taken for the one that was killed.
         results = await asyncio.gather(
-            _make_safe(InstrumentHost(site, lab.sites[site], data_folder, lab.clocks[site].lab_time), died, dark),
-            _tell_neighbours(lab, site, lab_keyring(lab, data_folder), peers, dark),
+            _make_safe(InstrumentHost(site, lab.sites[site], data_folder, lab.clocks[site].lab_time), died, asked),
+            _tell_neighbours(lab, site, lab_keyring(lab, data_folder), peers, asked),
             return_exceptions=True,
         )
         for result in results:
@@ -262,15 +263,15 @@ async def _act(lab: Lab, site: str, data_folder: Path, peers: Mapping[str, str])
         lock.give_back()
 
 
-async def _make_safe(host: InstrumentHost, died: float, dark: asyncio.Event) -> None:
-    """Enter all safe states; ``dark`` is set when all instruments have been asked once."""
+async def _make_safe(host: InstrumentHost, died: float, asked: asyncio.Event) -> None:
+    """Enter all safe states; ``asked`` is set when all instruments have been asked once."""
     left = list(host.site.instruments)
     gone = asyncio.ensure_future(host.simulators_gone())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(WORK_S):
             while left:
                 left, _ = await host.try_connect(left)
-                dark.set()
+                asked.set()
                 if gone.done():
                     left = [name for name in left if not host.site.rack[name].simulated]
                 if left:
@@ -284,24 +285,24 @@ async def _make_safe(host: InstrumentHost, died: float, dark: asyncio.Event) -> 
 
 
 async def _tell_neighbours(
-    lab: Lab, site: str, keyring: Keyring, peers: Mapping[str, str], dark: asyncio.Event
+    lab: Lab, site: str, keyring: Keyring, peers: Mapping[str, str], asked: asyncio.Event
 ) -> None:
     """Whoever plays a plan with this site hears that nobody is left here to play it."""
     await asyncio.gather(
         *(
-            _tell(endpoint_of(lab, other, "command", peers), other, site, keyring, dark)
+            _tell(endpoint_of(lab, other, "command", peers), other, site, keyring, asked)
             for other in neighbours(lab, site)
         )
     )
 
 
-async def _tell(endpoint: str, other: str, site: str, keyring: Keyring, dark: asyncio.Event) -> None:
+async def _tell(endpoint: str, other: str, site: str, keyring: Keyring, asked: asyncio.Event) -> None:
     try:
         # The connection is made meanwhile: on a busy computer that takes longer than the safe states.
         async with Client(endpoint, other, site, keyring) as client:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TELL_AFTER_S):
-                    await dark.wait()
+                    await asked.wait()
             await client.call("killed", timeout_s=TELL_S)
     except (QnodeError, OSError) as error:
         log_event("not told that the daemon was killed", neighbour=other, error=str(error))

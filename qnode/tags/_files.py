@@ -352,7 +352,8 @@ def write_tags(
     if not target.parent.is_dir():
         raise MisuseError(f"{target} can't be written: there is no folder {target.parent}")
     if name not in WRITABLE:
-        raise MisuseError(f"{target}: can't write {name or 'this ending'!r}", hint="known: " + ", ".join(WRITABLE))
+        what = repr(name) if name else "a file with this ending"
+        raise MisuseError(f"{target}: can't write {what}", hint="known: " + ", ".join(WRITABLE))
     parts = _in_order([blocks] if isinstance(blocks, TagBlock) else blocks, target)
     partial = target.with_name(target.name + ".part")
     try:

@@ -63,15 +63,21 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _save(axes: Axes, path: str | Path | None) -> Axes:
-    """Save the picture where there is a path.
+    """Save the picture where there is a path; under its name only when it is whole.
 
     Raises:
         MisuseError: an ending that no picture has, or the file can't be written.
     """
     if path is not None:
         require_picture(path)
-        with _writing(Path(path)):
-            axes.figure.canvas.print_figure(path)
+        target = Path(path)
+        partial = target.with_name(target.name + ".part")
+        with _writing(target):
+            try:
+                axes.figure.canvas.print_figure(partial, format=target.suffix[1:].lower())
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
     return axes
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from typer.testing import CliRunner
 
 from qnode.cli.tags import app
@@ -108,6 +109,24 @@ def test_a_plot_that_fails_leaves_the_picture_of_before_and_no_empty_one(ptu: Pa
         assert "channel 3 has no tags" in call("plot", ptu, "--g2", 1, 3, "-o", out, code=2)[1]
     assert old.read_bytes() == PNG
     assert not new.exists()
+
+
+def test_a_disk_that_fills_up_under_a_picture_leaves_the_one_of_before_and_no_part_of_a_new_one(
+    ptu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_a_picture(canvas: object, path: Path, **_: object) -> None:
+        path.write_bytes(PNG)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FigureCanvasAgg, "print_figure", half_a_picture)
+    old = tmp_path / "old.png"
+    old.write_bytes(b"old")
+    for out in (old, tmp_path / "new.png"):
+        assert f"{out.name} can't be written: No space left" in call("plot", ptu, "-o", out, code=2)[1].replace(
+            "\n", " "
+        )
+    assert old.read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({old.name, ptu.name})
 
 
 def test_plots_are_pictures_of_the_numbers(ptu: Path, tmp_path: Path) -> None:
