@@ -327,7 +327,10 @@ class MidpointDaemon(Party):
             async with asyncio.timeout(max(left, 0.001)):
                 await self._changed.wait()
         except TimeoutError:
-            raise QnodeError(f"{text} in time", hint="`qnode logs` shows what that party was doing") from None
+            raise QnodeError(
+                f"{text} in time",
+                hint="`qnode logs` shows what that party was doing; or its source of lab time is behind, see `clocks:`",
+            ) from None
         # Not before: what came while the caller was busy (a column, during a sync) must not be waited for again.
         self._changed.clear()
 
